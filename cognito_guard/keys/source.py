@@ -1,0 +1,322 @@
+"""
+Sources of verification keys: given ones, and fetched ones.
+
+The only module with threads and locks.  One logic serves both colours of caller: `_lookup` never
+blocks, and answers with a key, with an error, or with a ticket for the one fetch in flight, on which
+a thread may block and a task may wait.  The fetch runs on a short-lived daemon thread, so that no
+caller and no event loop owns it: whoever is cancelled or gives up leaves it to the others.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import Protocol
+from weakref import WeakSet
+
+from ..errors import UnavailableError, UnknownKeyError
+from .fetch import Fetch, FetchError
+from .freshness import Held, RefreshSchedule, Step, decide, failed, nothing_held, succeeded, try_spent
+from .keyset import InvalidKeySetError, Key, KeySet
+
+_log = logging.getLogger("cognito_guard.keys")
+
+
+class KeySource(Protocol):
+    """Find the key for an issuer and a key ID; both come from a token whose issuer is a configured one."""
+
+    def get(self, issuer: str, kid: str) -> Key:
+        """Return the key, blocking for a fetch where one is needed; raise UnknownKeyError or UnavailableError."""
+        ...
+
+    async def aget(self, issuer: str, kid: str) -> Key:
+        """Return the key as `get` does, without blocking the event loop."""
+        ...
+
+    def prefetch(self) -> None:
+        """Have usable keys at hand, or raise UnavailableError."""
+        ...
+
+    async def aprefetch(self) -> None:
+        """Do as `prefetch` does, without blocking the event loop."""
+        ...
+
+
+class StaticKeys:
+    """Serve a given key set for ever: offline, and in tests."""
+
+    def __init__(self, keys: KeySet) -> None:
+        self._keys = keys
+
+    def get(self, issuer: str, kid: str) -> Key:
+        """Return the key, or raise UnknownKeyError."""
+        key = self._keys.by_kid.get(kid)
+        if key is None:
+            raise UnknownKeyError
+        return key
+
+    async def aget(self, issuer: str, kid: str) -> Key:
+        """Return the key as `get` does."""
+        return self.get(issuer, kid)
+
+    def prefetch(self) -> None:
+        """Do nothing: the keys are there."""
+
+    async def aprefetch(self) -> None:
+        """Do nothing: the keys are there."""
+
+    def __repr__(self) -> str:
+        return f"<StaticKeys {self._keys!r}>"
+
+
+class _Ticket:
+    """
+    Stand for the one fetch in flight.
+
+    Settled with None and not with an exception: one exception object raised in every waiter would
+    collect all their tracebacks.  Over age, it is abandoned: the fetch may hang where nothing can
+    interrupt it (a name server), or have stayed behind in another process (fork).
+    """
+
+    def __init__(self, expires_at: float) -> None:
+        self.expires_at = expires_at
+        self.settled: Future[None] = Future()
+        # A running future can't be cancelled, whatever becomes of the tasks that wait on it.
+        self.settled.set_running_or_notify_cancel()
+
+
+class RemoteKeys:
+    """
+    Serve a user pool's keys from its JWKS endpoints, under a RefreshSchedule.
+
+    A pool may have several endpoints, one per issuer, with one key namespace: the endpoint of the
+    token's issuer is asked first, the others where that fails.  An endpoint that says it has nothing
+    for the pool (a pool that never switched to the updated issuer) is not asked again for a while.
+    """
+
+    def __init__(
+        self,
+        jwks_uris: Mapping[str, str],
+        *,
+        schedule: RefreshSchedule,
+        fetch: Fetch,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """
+        Start with nothing held and nothing asked.
+
+        Args:
+            jwks_uris: issuer to JWKS URI, at least one.
+            schedule: how long keys are trusted, how often they are asked for.
+            fetch: gets a document.
+            timer: monotonic seconds.
+        """
+        self._jwks_uris = jwks_uris
+        self._schedule = schedule
+        self._fetch = fetch
+        self._timer = timer
+        # Readers take this one attribute and no lock; it is replaced, never changed.
+        self._held = nothing_held(timer(), schedule)
+        self._refused_until: dict[str, float] = {}
+        self._lock = threading.Lock()
+        self._ticket: _Ticket | None = None
+        _instances.add(self)
+
+    def get(self, issuer: str, kid: str) -> Key:
+        """
+        Return the key, waiting for a fetch where one is needed, at most its deadline.
+
+        Raises:
+            UnknownKeyError: the pool publishes no such key.
+            UnavailableError: that can't be told now.
+        """
+        found = self._lookup(issuer, kid)
+        if isinstance(found, _Ticket):
+            self._wait(found)
+            return self._look_again(kid)
+        return found
+
+    async def aget(self, issuer: str, kid: str) -> Key:
+        """Return the key as `get` does, without blocking the event loop."""
+        found = self._lookup(issuer, kid)
+        if isinstance(found, _Ticket):
+            await self._await(found)
+            return self._look_again(kid)
+        return found
+
+    def prefetch(self) -> None:
+        """Fetch the keys unless fresh ones are held; raise UnavailableError where none are usable then."""
+        ticket = self._refresh_if_due()
+        if ticket is not None:
+            self._wait(ticket)
+        self._check_usable()
+
+    async def aprefetch(self) -> None:
+        """Do as `prefetch` does, without blocking the event loop."""
+        ticket = self._refresh_if_due()
+        if ticket is not None:
+            await self._await(ticket)
+        self._check_usable()
+
+    def _lookup(self, issuer: str, kid: str) -> Key | _Ticket:
+        while True:
+            held, now = self._held, self._timer()
+            step = decide(held, kid, now, self._schedule)
+            if step is Step.USE:
+                return held.keys.by_kid[kid]
+            if step is Step.UNKNOWN:
+                raise UnknownKeyError
+            if step is Step.UNAVAILABLE:
+                raise UnavailableError(held.retry_after(now))
+            ticket = self._join_or_start(held, issuer, now, spend_try=step is Step.WAIT)
+            if step is Step.USE_AND_REFRESH:
+                return held.keys.by_kid[kid]
+            if ticket is not None:
+                return ticket
+
+    def _look_again(self, kid: str) -> Key:
+        held, now = self._held, self._timer()
+        step = decide(held, kid, now, self._schedule, may_fetch=False)
+        if step is Step.USE:
+            return held.keys.by_kid[kid]
+        if step is Step.UNKNOWN:
+            raise UnknownKeyError
+        raise UnavailableError(held.retry_after(now))
+
+    def _refresh_if_due(self) -> _Ticket | None:
+        held, now = self._held, self._timer()
+        if now - held.fetched_at < self._schedule.fresh_for or not held.is_fetchable(now, self._schedule):
+            return None
+        return self._join_or_start(held, next(iter(self._jwks_uris)), now, spend_try=False)
+
+    def _check_usable(self) -> None:
+        held, now = self._held, self._timer()
+        if not held.is_usable(now, self._schedule):
+            raise UnavailableError(held.retry_after(now))
+
+    def _join_or_start(self, held: Held, issuer: str, now: float, *, spend_try: bool) -> _Ticket | None:
+        """Return the ticket in flight, or a new one, or None where the decision rests on a past state."""
+        with self._lock:
+            ticket = self._ticket
+            if ticket is not None and now < ticket.expires_at:
+                return ticket
+            if ticket is not None:
+                self._give_up(now)
+            if self._held is not held:
+                return None
+            if spend_try and held.is_usable(now, self._schedule):
+                self._held = try_spent(held, now, self._schedule)
+            self._ticket = ticket = _Ticket(now + self._schedule.deadline)
+            worker = threading.Thread(
+                target=self._run, args=(ticket, self._endpoints(issuer, now)), name="cognito-guard-keys", daemon=True
+            )
+            try:
+                worker.start()
+            except RuntimeError:  # the interpreter is shutting down, or out of threads
+                self._give_up(now)
+                return None
+            return ticket
+
+    def _give_up(self, now: float) -> None:
+        """Count the fetch in flight as failed; the lock is held."""
+        self._ticket = None
+        self._held = failed(self._held, now, self._schedule)
+
+    def _endpoints(self, issuer: str, now: float) -> list[str]:
+        uris = list(dict.fromkeys((self._jwks_uris[issuer], *self._jwks_uris.values())))
+        return [uri for uri in uris if now >= self._refused_until.get(uri, now)] or uris
+
+    def _run(self, ticket: _Ticket, uris: list[str]) -> None:
+        """Fetch and publish; the body of the fetch's thread."""
+        outcome: KeySet | FetchError = FetchError("the fetch did not end")
+        try:
+            for uri in uris:
+                outcome = self._ask(uri, max(0.0, ticket.expires_at - self._timer()))
+                if isinstance(outcome, KeySet):
+                    break
+        finally:
+            self._publish(ticket, outcome)
+
+    def _ask(self, uri: str, timeout: float) -> KeySet | FetchError:
+        try:
+            return KeySet.from_json(self._fetch(uri, timeout))
+        except FetchError as error:
+            if error.refused:
+                self._refused_until[uri] = self._timer() + self._schedule.fresh_for
+            return error
+        except InvalidKeySetError as error:
+            return FetchError(str(error))
+        except Exception as error:  # `fetch` may be anybody's code
+            # The class and no message: a foreign message may quote what the endpoint sent.
+            return FetchError(f"the fetch raised {type(error).__name__}")
+
+    def _publish(self, ticket: _Ticket, outcome: KeySet | FetchError) -> None:
+        with self._lock:
+            before = self._held
+            # A fetch that was given up, or left behind by a fork, must not overwrite a later one's answer.
+            if self._ticket is ticket:
+                now = self._timer()
+                self._ticket = None
+                if isinstance(outcome, KeySet):
+                    self._held = succeeded(before, outcome, now)
+                else:
+                    self._held = failed(before, now, self._schedule, outcome.retry_after)
+        ticket.settled.set_result(None)
+        # Once per change of state: an outage is one line in the log, and its end another.
+        if isinstance(outcome, FetchError) and before.failures == 0:
+            _log.warning("fetching keys failed", extra={"problem": str(outcome)})
+        elif isinstance(outcome, KeySet) and before.failures:
+            _log.info("fetching keys works again", extra={"failures": before.failures})
+
+    def _wait(self, ticket: _Ticket) -> None:
+        try:
+            ticket.settled.result(max(0.0, ticket.expires_at - self._timer()))
+        except FutureTimeoutError:
+            self._abandon(ticket)
+
+    async def _await(self, ticket: _Ticket) -> None:
+        # Whoever gets here runs on asyncio; nobody else needs its import.
+        import asyncio
+
+        waiter = asyncio.wrap_future(ticket.settled)
+        try:
+            await asyncio.wait([waiter], timeout=max(0.0, ticket.expires_at - self._timer()))
+        finally:
+            settled = waiter.done()
+            # Without it, a ticket settled after this loop was closed would try to wake the loop.
+            waiter.cancel()
+        if not settled:
+            self._abandon(ticket)
+
+    def _abandon(self, ticket: _Ticket) -> None:
+        with self._lock:
+            if self._ticket is ticket:
+                self._give_up(self._timer())
+
+    def _reset_after_fork(self) -> None:
+        """Forget the parent's lock and fetch: neither its owner nor its thread exists in this process."""
+        self._lock = threading.Lock()
+        self._ticket = None
+
+    def __repr__(self) -> str:
+        held = self._held
+        if not held.keys.by_kid:
+            return "<RemoteKeys none held>"
+        return f"<RemoteKeys {held.keys!r}, {self._timer() - held.fetched_at:.0f}s old, {held.failures} failures>"
+
+
+_instances: WeakSet[RemoteKeys] = WeakSet()
+
+
+def _reset_all_after_fork() -> None:
+    for source in _instances:
+        source._reset_after_fork()  # pyright: ignore[reportPrivateUsage]
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_reset_all_after_fork)

@@ -1,0 +1,189 @@
+"""
+A user pool: from its id to the issuers it signs as and the places it publishes its keys.
+
+Everything here is derived from configuration, never from a token.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from types import MappingProxyType
+from typing import Literal
+from urllib.parse import SplitResult, urlsplit
+
+from .errors import ConfigurationError
+
+IssuerFormat = Literal["original", "updated", "both"]
+
+# The API's own pattern for ids: emulators use it to the full (`local_1qFA81RT`).
+_USER_POOL_ID = re.compile(r"[\w-]{1,44}_[0-9a-zA-Z]+", re.ASCII)
+_USER_POOL_ID_MAX = 55
+_REGION = re.compile(r"[a-z]{2,4}(?:-[a-z]+)+-\d+")
+_ISSUER_PREFIXES: Mapping[IssuerFormat, tuple[str, ...]] = {
+    "original": ("cognito-idp",),
+    "updated": ("issuer-cognito-idp",),
+    "both": ("cognito-idp", "issuer-cognito-idp"),
+}
+_JWKS_PATH = "/.well-known/jwks.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserPool:
+    """
+    Hold what a user pool signs as and where it publishes its keys.
+
+    Attributes:
+        user_pool_id: for example `eu-west-1_AbCdEf123`.
+        jwks_uris: every accepted issuer, byte for byte as in `iss`, and the JWKS URI that belongs to it.
+            All issuers of one pool share one key namespace.
+    """
+
+    user_pool_id: str
+    jwks_uris: Mapping[str, str]
+
+    @classmethod
+    def create(
+        cls,
+        user_pool_id: str,
+        *,
+        issuer_format: IssuerFormat = "both",
+        replica_regions: Iterable[str] = (),
+        issuer: Iterable[str] = (),
+        jwks_uri: str | None = None,
+        allow_insecure_http: bool = False,
+        static_keys: bool = False,
+    ) -> UserPool:
+        """
+        Derive issuers and JWKS URIs from the pool's id, or take the overrides.
+
+        Args:
+            user_pool_id: the pool's id; its Region part is read only where no `issuer` is given.
+            issuer_format: pin one of Cognito's two issuer forms, or accept both.
+            replica_regions: Regions the pool is replicated to; in the original form a replica signs with
+                its own Region in the issuer.
+            issuer: the exact issuer strings instead of derived ones (emulators).
+            jwks_uri: one place for the keys of every issuer (emulators, FIPS, PrivateLink).
+            allow_insecure_http: fetch keys over plain http, from loopback hosts only.
+            static_keys: the keys are given, so that nothing is ever fetched from the issuer.
+
+        Raises:
+            ConfigurationError: for an id, Region, issuer or URI that cannot be right.
+        """
+        _check_user_pool_id(user_pool_id)
+        given = tuple(issuer)
+        if given:
+            if issuer_format != "both" or tuple(replica_regions):
+                raise ConfigurationError("issuer", "excludes issuer_format and replica_regions: it replaces both")
+            for url in given:
+                _check_issuer(url)
+                if jwks_uri is None and not static_keys:
+                    check_fetchable("issuer", url, allow_insecure_http)
+            issuers = given
+        else:
+            issuers = _derived_issuers(user_pool_id, issuer_format, tuple(replica_regions))
+        if jwks_uri is not None:
+            check_fetchable("jwks_uri", jwks_uri, allow_insecure_http)
+        uris = {url: jwks_uri or url.removesuffix("/") + _JWKS_PATH for url in issuers}
+        return cls(user_pool_id=user_pool_id, jwks_uris=MappingProxyType(uris))
+
+    @property
+    def issuers(self) -> tuple[str, ...]:
+        """All accepted issuers, the most usual first."""
+        return tuple(self.jwks_uris)
+
+
+def dns_suffix(region: str) -> str:
+    """Return the partition's DNS suffix for a Region name; user pools exist in three partitions."""
+    if region.startswith("eusc-"):
+        return "amazonaws.eu"
+    if region.startswith("cn-"):
+        return "amazonaws.com.cn"
+    return "amazonaws.com"
+
+
+def check_fetchable(setting: str, url: str, allow_insecure_http: bool) -> None:
+    """Raise ConfigurationError unless keys may be fetched there: https, or allowed http to a loopback host."""
+    parts = _split(setting, url)
+    if parts.scheme == "https":
+        return
+    if not is_loopback(parts.hostname or ""):
+        raise ConfigurationError(setting, f"plain http is for loopback hosts only, got {url!r}")
+    if not allow_insecure_http:
+        raise ConfigurationError(setting, f"plain http needs allow_insecure_http=True, got {url!r}")
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether the host name or address literal is this machine's own; no name is resolved."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _check_user_pool_id(user_pool_id: str) -> None:
+    if not isinstance(user_pool_id, str):
+        raise ConfigurationError("user_pool_id", f"expected a string, got {type(user_pool_id).__name__}")
+    if user_pool_id.startswith("arn:"):
+        hint = "got an ARN: the id is its last part, behind `userpool/`"
+    elif "://" in user_pool_id:
+        hint = "got a URL: the id is its last path segment"
+    elif ":" in user_pool_id:
+        hint = "got an identity pool id: these tokens come from a user pool"
+    elif user_pool_id != user_pool_id.strip():
+        hint = "got one with white space around it"
+    elif len(user_pool_id) > _USER_POOL_ID_MAX or not _USER_POOL_ID.fullmatch(user_pool_id):
+        hint = f"got {user_pool_id!r}"
+    else:
+        return
+    raise ConfigurationError("user_pool_id", f"expected an id like eu-west-1_AbCdEf123, {hint}")
+
+
+def _derived_issuers(
+    user_pool_id: str, issuer_format: IssuerFormat, replica_regions: tuple[str, ...]
+) -> tuple[str, ...]:
+    region = user_pool_id.rpartition("_")[0]
+    if not _REGION.fullmatch(region):
+        raise ConfigurationError(
+            "user_pool_id", f"{user_pool_id!r} does not begin with a Region as AWS's ids do; an emulator needs issuer="
+        )
+    if issuer_format not in _ISSUER_PREFIXES:
+        raise ConfigurationError("issuer_format", f"expected 'original', 'updated' or 'both', got {issuer_format!r}")
+    if replica_regions and issuer_format == "updated":
+        raise ConfigurationError("replica_regions", "only the original issuer form names the replica's Region")
+    for replica in replica_regions:
+        if not _REGION.fullmatch(replica):
+            raise ConfigurationError("replica_regions", f"expected Region names like eu-west-1, got {replica!r}")
+    hosts = [f"{prefix}.{region}" for prefix in _ISSUER_PREFIXES[issuer_format]]
+    hosts += [f"cognito-idp.{replica}" for replica in replica_regions]
+    return tuple(dict.fromkeys(f"https://{host}.{dns_suffix(region)}/{user_pool_id}" for host in hosts))
+
+
+def _check_issuer(url: str) -> None:
+    host = _split("issuer", url).hostname or ""
+    if host.endswith(".amazoncognito.com"):
+        raise ConfigurationError(
+            "issuer", "a user pool domain is never the issuer; leave issuer out, it follows from the user pool id"
+        )
+    if "/.well-known/" in url:
+        raise ConfigurationError("issuer", "expected the issuer itself, got the URL of one of its well-known documents")
+
+
+def _split(setting: str, url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        absolute = parts.scheme in ("https", "http") and bool(parts.hostname) and parts.port != 0
+        # urlsplit drops line breaks in silence; in a request line they would be an attack.
+        absolute = absolute and url.isascii() and url.isprintable() and " " not in url
+    except (ValueError, AttributeError, TypeError) as cause:
+        raise ConfigurationError(setting, "expected an absolute URL, got something that is none") from cause
+    # A password could be among what stands before the `@`, so that nothing of it is shown.
+    if "@" in parts.netloc:
+        raise ConfigurationError(setting, "expected a URL without user and password")
+    if not absolute or parts.query or parts.fragment:
+        raise ConfigurationError(setting, f"expected an absolute https URL without query and fragment, got {url!r}")
+    return parts

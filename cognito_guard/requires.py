@@ -1,0 +1,285 @@
+"""
+What an operation demands of its caller, and the scopes a resource server declares.
+
+Pure: `now` comes with the question.  A plural without more means *all of*, `any_...` at least one;
+scopes and groups are compared whole, never by prefix or substring.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from inspect import iscoroutinefunction
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+from .errors import (
+    AuthorizationError,
+    ConfigurationError,
+    InsufficientScopeError,
+    Reason,
+    RequirementNotMetError,
+    StepUpRequiredError,
+)
+from .principal import Principal
+from .tokens.jws import is_array
+
+Refusal: TypeAlias = AuthorizationError | StepUpRequiredError
+
+# RFC 6749 §3.3 for a scope; Cognito's own grammar for a resource server's identifier and scope names.
+_SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
+_SCOPE_NAME = re.compile(r"[\x21\x23-\x2E\x30-\x5B\x5D-\x7E]+")
+_ACR = _SCOPE
+
+
+class ResourceServer(Mapping[str, str]):
+    """
+    Declare a resource server's scopes once, so that a typo is a KeyError at import and not a 403 in production.
+
+    A mapping from the short name to the full scope: `ResourceServer("orders", {"read": "Read orders"})["read"]`
+    is "orders/read".
+    """
+
+    def __init__(self, identifier: str, scopes: Mapping[str, str]) -> None:
+        """
+        Declare the scopes as the user pool has them.
+
+        Args:
+            identifier: the resource server's identifier, for example "orders" or "https://api.example.com".
+            scopes: short names to descriptions, as in the pool.
+
+        Raises:
+            ConfigurationError: a name that Cognito's grammar does not allow.
+        """
+        if not _SCOPE.fullmatch(identifier):
+            raise ConfigurationError("identifier", f"expected printable ASCII without white space, got {identifier!r}")
+        for name in scopes:
+            if not _SCOPE_NAME.fullmatch(name):
+                raise ConfigurationError("scopes", f"expected short names without '/' and white space, got {name!r}")
+        self.identifier = identifier
+        self.descriptions = MappingProxyType(dict(scopes))
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """All full scopes, in the order they were declared."""
+        return tuple(self.values())
+
+    def __getitem__(self, name: str) -> str:
+        if name not in self.descriptions:
+            raise KeyError(f"{name!r} is no scope of the resource server {self.identifier!r}")
+        return f"{self.identifier}/{name}"
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.descriptions)
+
+    def __len__(self) -> int:
+        return len(self.descriptions)
+
+    def __repr__(self) -> str:
+        return f"ResourceServer({self.identifier!r}, {list(self)})"
+
+
+class Requirement:
+    """Be anything that judges a principal: a Requires, or several composed with `&`, `|` and `~`."""
+
+    __slots__ = ()
+
+    def refusal(self, principal: Principal, granted: frozenset[str], now: float) -> Refusal | None:
+        """
+        Return why the principal may not, or None where it may.
+
+        Args:
+            principal: the verified caller.
+            granted: its scopes, with those they imply.
+            now: wall time in seconds since the epoch.
+        """
+        raise NotImplementedError
+
+    @property
+    def needed_scopes(self) -> tuple[str, ...]:
+        """The scopes that would satisfy it, for the challenge of a request that has none yet."""
+        return ()
+
+    def __and__(self, other: Requirement) -> Requirement:
+        return _AllOf((self, other))
+
+    def __or__(self, other: Requirement) -> Requirement:
+        return _AnyOf((self, other))
+
+    def __invert__(self) -> Requirement:
+        return _Not(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, init=False)
+class Requires(Requirement):
+    """
+    Demand something of the caller; what is left out is not demanded.
+
+    Attributes:
+        scopes: all of these scopes.
+        any_scopes: at least one of these scopes; a challenge names the first.
+        groups: membership in all of these groups.
+        any_groups: membership in at least one of these groups.
+        max_age: seconds since the user authenticated, at most (RFC 9470); a token without `auth_time` fails.
+        acr: one of these authentication context classes (RFC 9470).
+        client_id: one of these app clients.
+        actor: delegated, and to one of these actors (by `act.sub`).
+        claims: these claims with exactly these values.
+        predicate: a function of the principal that returns True; anything else it returns is a no.
+    """
+
+    scopes: tuple[str, ...]
+    any_scopes: tuple[str, ...]
+    groups: frozenset[str]
+    any_groups: frozenset[str]
+    max_age: float | None
+    acr: tuple[str, ...]
+    client_id: frozenset[str]
+    actor: frozenset[str]
+    claims: Mapping[str, Any] = field(hash=False)
+    predicate: Callable[[Principal], bool] | None
+
+    def __init__(
+        self,
+        *,
+        scopes: str | Iterable[str] = (),
+        any_scopes: str | Iterable[str] = (),
+        groups: str | Iterable[str] = (),
+        any_groups: str | Iterable[str] = (),
+        max_age: float | None = None,
+        acr: str | Iterable[str] = (),
+        client_id: str | Iterable[str] = (),
+        actor: str | Iterable[str] = (),
+        claims: Mapping[str, Any] = MappingProxyType({}),
+        predicate: Callable[[Principal], bool] | None = None,
+    ) -> None:
+        """
+        Take one string or several wherever several make sense.
+
+        Raises:
+            ConfigurationError: an empty or unspeakable scope, group or class, a negative age, an async predicate.
+        """
+        put = object.__setattr__
+        put(self, "scopes", _names("scopes", scopes, _SCOPE))
+        put(self, "any_scopes", _names("any_scopes", any_scopes, _SCOPE))
+        put(self, "groups", frozenset(_names("groups", groups)))
+        put(self, "any_groups", frozenset(_names("any_groups", any_groups)))
+        put(self, "acr", _names("acr", acr, _ACR))
+        put(self, "client_id", frozenset(_names("client_id", client_id)))
+        put(self, "actor", frozenset(_names("actor", actor)))
+        put(self, "claims", MappingProxyType(dict(claims)))
+        if max_age is not None and not max_age >= 0:
+            raise ConfigurationError("max_age", "expected seconds, 0 or more")
+        put(self, "max_age", max_age)
+        if predicate is not None and _is_async(predicate):
+            # Its coroutine would be true for everybody.
+            raise ConfigurationError("predicate", "expected a plain function, got an async one")
+        put(self, "predicate", predicate)
+
+    @property
+    def needed_scopes(self) -> tuple[str, ...]:
+        """All of `scopes`, and the first of `any_scopes`: the least that satisfies both."""
+        return tuple(dict.fromkeys((*self.scopes, *self.any_scopes[:1])))
+
+    def refusal(self, principal: Principal, granted: frozenset[str], now: float) -> Refusal | None:
+        """Return why the principal may not; first what no other token would mend."""
+        reason = self._unmet(principal)
+        if reason is not None:
+            return RequirementNotMetError(reason, "the caller does not meet what the operation requires")
+        if not granted.issuperset(self.scopes) or (self.any_scopes and granted.isdisjoint(self.any_scopes)):
+            return InsufficientScopeError(self.needed_scopes)
+        if self.acr and principal.acr not in self.acr:
+            return self._step_up(Reason.WEAK_AUTHENTICATION)
+        if self.max_age is not None:
+            auth_time = principal.auth_time
+            if auth_time is None or now - auth_time > self.max_age:
+                return self._step_up(Reason.STALE_AUTHENTICATION)
+        return None
+
+    def _unmet(self, principal: Principal) -> Reason | None:
+        if not principal.groups.issuperset(self.groups):
+            return Reason.GROUP_REQUIRED
+        if self.any_groups and principal.groups.isdisjoint(self.any_groups):
+            return Reason.GROUP_REQUIRED
+        if self.client_id and principal.client_id not in self.client_id:
+            return Reason.CLIENT_NOT_ALLOWED
+        if self.actor and (principal.actor is None or principal.actor.subject not in self.actor):
+            return Reason.ACTOR_NOT_ALLOWED
+        if self.claims and not _has_claims(principal.claims, self.claims):
+            return Reason.CLAIM_MISMATCH
+        if self.predicate is not None and self.predicate(principal) is not True:
+            return Reason.PREDICATE_REFUSED
+        return None
+
+    def _step_up(self, reason: Reason) -> StepUpRequiredError:
+        return StepUpRequiredError(reason, max_age=self.max_age, acr_values=self.acr)
+
+
+@dataclass(frozen=True, slots=True)
+class _AllOf(Requirement):
+    parts: tuple[Requirement, ...]
+
+    @property
+    def needed_scopes(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(scope for part in self.parts for scope in part.needed_scopes))
+
+    def refusal(self, principal: Principal, granted: frozenset[str], now: float) -> Refusal | None:
+        refusals = [part.refusal(principal, granted, now) for part in self.parts]
+        worst = max((refusal for refusal in refusals if refusal), key=_severity, default=None)
+        # One challenge for the whole operation: a client should not have to ask scope by scope.
+        if isinstance(worst, InsufficientScopeError):
+            return InsufficientScopeError(tuple(dict.fromkeys((*self.needed_scopes, *worst.required))))
+        return worst
+
+
+@dataclass(frozen=True, slots=True)
+class _AnyOf(Requirement):
+    parts: tuple[Requirement, ...]
+
+    @property
+    def needed_scopes(self) -> tuple[str, ...]:
+        return self.parts[0].needed_scopes
+
+    def refusal(self, principal: Principal, granted: frozenset[str], now: float) -> Refusal | None:
+        refusals = [part.refusal(principal, granted, now) for part in self.parts]
+        if None in refusals:
+            return None
+        return min((refusal for refusal in refusals if refusal), key=_severity)
+
+
+@dataclass(frozen=True, slots=True)
+class _Not(Requirement):
+    part: Requirement
+
+    def refusal(self, principal: Principal, granted: frozenset[str], now: float) -> Refusal | None:
+        if self.part.refusal(principal, granted, now) is not None:
+            return None
+        return RequirementNotMetError(Reason.EXCLUDED, "the operation excludes this caller")
+
+
+def _severity(refusal: Refusal) -> int:
+    """Rank by how little the client can do about it: sign in again, ask for scopes, nothing."""
+    return (StepUpRequiredError, InsufficientScopeError, RequirementNotMetError).index(type(refusal))
+
+
+def _has_claims(claims: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:
+    # The type too: True == 1 in Python, and is not the same claim.
+    return all(name in claims and _same(claims[name], value) for name, value in expected.items())
+
+
+def _same(claim: Any, value: Any) -> bool:
+    wanted = tuple(value) if is_array(value) else value
+    return type(claim) is type(wanted) and bool(claim == wanted)
+
+
+def _names(setting: str, given: str | Iterable[str], grammar: re.Pattern[str] | None = None) -> tuple[str, ...]:
+    names: Sequence[Any] = (given,) if isinstance(given, str) else tuple(given)
+    for name in names:
+        if not isinstance(name, str) or not name or (grammar is not None and not grammar.fullmatch(name)):
+            raise ConfigurationError(setting, f"expected non-empty names without white space, got {name!r}")
+    return tuple(dict.fromkeys(names))
+
+
+def _is_async(predicate: Callable[[Principal], bool]) -> bool:
+    return iscoroutinefunction(predicate) or iscoroutinefunction(getattr(predicate, "__call__", None))  # noqa: B004

@@ -1,0 +1,98 @@
+"""
+Settings as people write them (one or several, a mapping, environment variables) into arguments.
+
+Only the forms are judged here; what a value may be is judged where it is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any, cast
+
+from .errors import ConfigurationError
+
+_ENV_PREFIX = "COGNITO_"
+_PLAIN = ("user_pool_id", "issuer_format", "jwks_uri", "resource_binding")
+_SEVERAL = ("client_id", "token_use", "resource", "required_scopes", "replica_regions", "issuer")
+_SECONDS = ("leeway", "max_token_age", "max_token_lifetime")
+_FLAGS = ("allow_insecure_http",)
+# What only code can say: documents, objects, functions.
+_OBJECTS = ("implies", "jwks", "max_token_bytes", "schedule", "fetch", "clock", "timer")
+_NAMES = (*_PLAIN, *_SEVERAL, *_SECONDS, *_FLAGS, *_OBJECTS)
+_REQUIRED = ("user_pool_id", "client_id")
+_FLAG_WORDS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+
+
+def several(setting: str, given: Any) -> tuple[Any, ...]:
+    """
+    Return one string or several as a tuple.
+
+    Raises:
+        ConfigurationError: something that is no string, an empty one, or one with a comma in it.
+    """
+    one: Any = given
+    is_one = isinstance(given, str) or not isinstance(given, Iterable)
+    values: tuple[Any, ...] = (one,) if is_one else tuple(cast("Iterable[Any]", given))
+    for value in values:
+        if not isinstance(value, str):
+            raise ConfigurationError(setting, f"expected a string or several, got {type(value).__name__}")
+        if not value or value != value.strip():
+            raise ConfigurationError(setting, f"expected no empty string and no white space around, got {value!r}")
+        if "," in value:
+            raise ConfigurationError(setting, "expected several as a list, got one string with a comma")
+    return values
+
+
+def arguments_from_mapping(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return a mapping's entries as arguments.
+
+    Raises:
+        ConfigurationError: a key that no setting has, or a required one missing.
+    """
+    arguments: dict[str, Any] = {}
+    for name, value in settings.items():
+        argument = name.lower()
+        if argument not in _NAMES:
+            close = get_close_matches(argument, _NAMES, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(_NAMES)}"
+            raise ConfigurationError(name, f"no such setting; {hint}")
+        arguments[argument] = value
+    for name in _REQUIRED:
+        if name not in arguments:
+            raise ConfigurationError(name, "is required")
+    return arguments
+
+
+def arguments_from_env(environ: Mapping[str, str]) -> dict[str, Any]:
+    """
+    Return the environment's settings as arguments; an empty variable counts as unset.
+
+    Raises:
+        ConfigurationError: a value of the wrong form, or a required variable missing; named as the variable.
+    """
+    arguments: dict[str, Any] = {}
+    for name in (*_PLAIN, *_SEVERAL, *_SECONDS, *_FLAGS):
+        variable = _ENV_PREFIX + name.upper()
+        if value := environ.get(variable, "").strip():
+            arguments[name] = _value(variable, name, value)
+    for name in _REQUIRED:
+        if name not in arguments:
+            raise ConfigurationError(_ENV_PREFIX + name.upper(), "is required, and not in the environment")
+    return arguments
+
+
+def _value(variable: str, name: str, text: str) -> Any:
+    if name in _SEVERAL:
+        return [part.strip() for part in text.split(",") if part.strip()]
+    if name in _SECONDS:
+        try:
+            return float(text)
+        except ValueError as cause:
+            raise ConfigurationError(variable, "expected a number of seconds") from cause
+    if name in _FLAGS:
+        if text.lower() not in _FLAG_WORDS:
+            raise ConfigurationError(variable, "expected true or false")
+        return _FLAG_WORDS[text.lower()]
+    return text

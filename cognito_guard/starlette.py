@@ -1,0 +1,150 @@
+"""
+Be at home in Starlette: `@requires` with proper challenges, and a backend for its AuthenticationMiddleware.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from inspect import iscoroutinefunction
+from typing import Any, ParamSpec, TypeAlias, TypeGuard, cast
+
+try:
+    from starlette.authentication import AuthCredentials, AuthenticationBackend, AuthenticationError, BaseUser
+    from starlette.requests import HTTPConnection
+    from starlette.responses import Response
+    from starlette.websockets import WebSocket
+except ImportError as cause:
+    raise ImportError("cognito_guard.starlette needs Starlette: pip install 'cognito-guard[asgi]'") from cause
+
+from .asgi import GUARD_KEY, enter, send_challenge
+from .challenge import DEFAULT_REALM, Challenge, check_realm
+from .errors import ConfigurationError, MissingTokenError, RefusalError
+from .guard import Guard, refuse
+from .requires import Requirement, Requires
+from .verifier import CognitoVerifier
+
+P = ParamSpec("P")
+Handler: TypeAlias = Callable[P, Any]
+
+
+def requires(*demands: str | Requirement) -> Callable[[Handler[P]], Handler[P]]:
+    """
+    Guard an endpoint: sync, async or WebSocket, a function or a method.
+
+    Args:
+        demands: scopes and requirements; all must be met.  None at all means any verified caller.
+
+    The answer to a caller who may not is the challenge of RFC 6750 or 9470.  Needs `CognitoMiddleware` or
+    `CognitoBackend` in front, and raises ConfigurationError on the first request without.
+    """
+    requirement: Requirement = Requires()
+    for demand in demands:
+        requirement &= Requires(scopes=demand) if isinstance(demand, str) else demand
+
+    def decorate(handler: Handler[P]) -> Handler[P]:
+        if iscoroutinefunction(handler):
+            return _guarded_async(handler, requirement)
+
+        @wraps(handler)
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:
+            connection = _connection(args, kwargs)
+            challenge = _guard(connection).challenge(requirement)
+            return handler(*args, **kwargs) if challenge is None else response_for(challenge)
+
+        return guarded
+
+    return decorate
+
+
+def _guarded_async(handler: Callable[P, Awaitable[Any]], requirement: Requirement) -> Handler[P]:
+    @wraps(handler)
+    async def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:
+        connection = _connection(args, kwargs)
+        challenge = _guard(connection).challenge(requirement)
+        if challenge is None:
+            return await handler(*args, **kwargs)
+        if isinstance(connection, WebSocket):
+            return await send_challenge(challenge, connection.scope, connection.send)
+        return response_for(challenge)
+
+    return guarded
+
+
+class CognitoBackend(AuthenticationBackend):
+    """
+    Authenticate for Starlette's own AuthenticationMiddleware.
+
+    `Middleware(AuthenticationMiddleware, backend=backend, on_error=backend.on_error)`: without `on_error`
+    Starlette answers every bad token with a plain 400.  A request without credentials is anonymous here;
+    what needs a caller says so with `@requires`.
+    """
+
+    def __init__(self, verifier: CognitoVerifier, *, realm: str = DEFAULT_REALM) -> None:
+        """
+        Take the verifier, and the realm named in challenges.
+
+        Raises:
+            ConfigurationError: the realm can't be quoted.
+        """
+        check_realm(realm)
+        self._verifier = verifier
+        self._realm = realm
+
+    async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, BaseUser] | None:
+        """
+        Return the caller's credentials and principal, or None for a request without credentials.
+
+        Raises:
+            ChallengeError: the credentials are bad, or can't be checked now.
+        """
+        principal = None
+        try:
+            principal = await self._verifier.aauthenticate(conn.scope["headers"])
+        except MissingTokenError:
+            pass
+        except RefusalError as error:
+            raise ChallengeError(refuse(error, realm=self._realm)) from error
+        enter(conn.scope, Guard(verifier=self._verifier, principal=principal, realm=self._realm))
+        if principal is None:
+            return None
+        return AuthCredentials(conn.scope["auth"].scopes), cast("BaseUser", principal)
+
+    @staticmethod
+    def on_error(conn: HTTPConnection, error: AuthenticationError) -> Response:
+        """Answer a refused request with its challenge."""
+        if isinstance(error, ChallengeError):
+            return response_for(error.challenge)
+        raise error
+
+
+class ChallengeError(AuthenticationError):
+    """Carry a challenge through Starlette's AuthenticationMiddleware."""
+
+    def __init__(self, challenge: Challenge) -> None:
+        """Take the challenge."""
+        super().__init__("the request was refused")
+        self.challenge = challenge
+
+
+def response_for(challenge: Challenge) -> Response:
+    """Return a challenge as a Starlette response."""
+    return Response(challenge.body, challenge.status, dict(challenge.headers))
+
+
+def _connection(args: tuple[Any, ...], kwargs: dict[str, Any]) -> HTTPConnection[Any]:
+    for value in (*args, *kwargs.values()):
+        if _is_connection(value):
+            return value
+    raise ConfigurationError("requires", "the endpoint takes neither a request nor a websocket")
+
+
+def _is_connection(value: object) -> TypeGuard[HTTPConnection[Any]]:
+    return isinstance(value, HTTPConnection)
+
+
+def _guard(connection: HTTPConnection[Any]) -> Guard:
+    guard = connection.scope.get(GUARD_KEY)
+    if not isinstance(guard, Guard):
+        raise ConfigurationError("requires", "neither CognitoMiddleware nor CognitoBackend is in front of the endpoint")
+    return guard

@@ -1,0 +1,65 @@
+"""
+From a request's Authorization values to the text of one token (RFC 6750 §2.1).
+
+Nothing here looks into the token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TypeAlias, cast
+
+from ..errors import InvalidRequestError, MissingTokenError, Reason
+
+HeaderValue: TypeAlias = str | bytes
+Headers: TypeAlias = Mapping[str, str] | Iterable[tuple[HeaderValue, HeaderValue]]
+"""Request headers: a mapping, or pairs as ASGI has them; names in any case."""
+
+_TOKEN_CHARS = frozenset("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+_AUTHORIZATION = ("authorization", b"authorization")
+_NAME_LENGTH = len("authorization")
+
+
+def authorization_values(headers: Headers) -> list[HeaderValue]:
+    """Collect every Authorization value; servers and frameworks differ in what they make of several."""
+    pairs: Iterable[tuple[HeaderValue, HeaderValue]] = (
+        cast("Mapping[str, str]", headers).items() if isinstance(headers, Mapping) else headers
+    )
+    return [value for name, value in pairs if len(name) == _NAME_LENGTH and name.lower() in _AUTHORIZATION]
+
+
+def bearer_token(values: list[HeaderValue]) -> str:
+    """
+    Return the one token of the one Bearer value.
+
+    Args:
+        values: all Authorization values of the request, as they stand there.
+
+    Raises:
+        MissingTokenError: no value, or one of another scheme (`Basic`, `AWS4-HMAC-SHA256`, `DPoP`).
+        InvalidRequestError: several values, or a Bearer value with no token or more than one.
+    """
+    if not values:
+        raise MissingTokenError
+    if len(values) > 1:
+        # Two parsers that pick different ones are how a request is smuggled past a guard.
+        raise InvalidRequestError(Reason.REPEATED_HEADER, "the request carries more than one Authorization value")
+    value = values[0]
+    # Bytes of a header are latin-1 by ASGI and WSGI alike; decoding them so can't fail, and the
+    # token's intake refuses what is not ASCII.
+    text = (value.decode("latin-1") if isinstance(value, bytes) else value).strip(" \t")
+    if text[:7].lower() != "bearer ":
+        _refuse_other(text)
+    token = text[7:].lstrip(" ")
+    # WSGI servers join repeated headers with a comma, which no token holds.
+    if " " in token or "\t" in token or "," in token:
+        raise InvalidRequestError(Reason.MALFORMED_HEADER, "expected exactly one bearer token")
+    return token
+
+
+def _refuse_other(text: str) -> None:
+    """Tell another scheme from a Bearer value that is broken (`Bearer`, `Bearer<TAB>x`, `Bearer,`)."""
+    scheme = text[:6].lower()
+    if scheme == "bearer" and text[6:7] not in _TOKEN_CHARS:
+        raise InvalidRequestError(Reason.MALFORMED_HEADER, "expected exactly one bearer token")
+    raise MissingTokenError

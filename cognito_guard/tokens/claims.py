@@ -1,0 +1,109 @@
+"""
+The checks of single claims: JSON types and times.
+
+`now` is an argument: this module never reads a clock.  A claim that is missing, malformed or
+mismatching is told apart, and a claim nobody here knows is never a reason to refuse: Cognito adds
+claims without notice, and a pool's triggers add any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import (
+    ExpiredTokenError,
+    ImmatureTokenError,
+    InvalidClaimError,
+    Reason,
+    malformed_claim,
+    missing_claim,
+)
+
+_REQUIRED = ("iss", "sub", "token_use", "exp", "iat")
+# The exact JSON types that Cognito documents for the claims a Principal shows.  `type(...) is` and
+# not `isinstance`: true and false are ints to Python, and no time of day.
+_TYPES: Mapping[str, type] = {
+    "iss": str,
+    "sub": str,
+    "token_use": str,
+    "exp": int,
+    "iat": int,
+    "nbf": int,
+    "auth_time": int,
+    "client_id": str,
+    "scope": str,
+    "username": str,
+    "cognito:username": str,
+    "cognito:groups": list,
+    "jti": str,
+    "origin_jti": str,
+    "acr": str,
+    "amr": list,
+    "act": dict,
+}
+_TIMES = ("exp", "iat", "nbf", "auth_time")
+_STRING_LISTS = ("cognito:groups", "amr")
+# Beyond it a JSON number is not exact everywhere, and arithmetic with floats overflows in the end.
+_MAX_TIME = 2**53
+
+
+def check_types(claims: Mapping[str, Any]) -> None:
+    """
+    Check that what every Cognito token has is there, and that what is used has its documented type.
+
+    Raises:
+        InvalidClaimError: a claim is missing or malformed.
+    """
+    for name in _REQUIRED:
+        if name not in claims:
+            raise missing_claim(name)
+    for name, value in claims.items():
+        expected = _TYPES.get(name)
+        if expected is not None and type(value) is not expected:
+            raise malformed_claim(name)
+    if not claims["sub"]:
+        raise malformed_claim("sub")
+    for name in _TIMES:
+        if name in claims and not 0 <= claims[name] <= _MAX_TIME:
+            raise malformed_claim(name)
+    for name in _STRING_LISTS:
+        if name in claims and not all(type(item) is str for item in claims[name]):
+            raise malformed_claim(name)
+
+
+def check_times(
+    claims: Mapping[str, Any],
+    now: float,
+    *,
+    leeway: float,
+    max_token_age: float | None = None,
+    max_token_lifetime: float | None = None,
+) -> None:
+    """
+    Check that the token's time is now (RFC 7519 §4.1.4 to §4.1.6).
+
+    Args:
+        claims: claims of checked types.
+        now: wall time in seconds since the epoch.
+        leeway: seconds by which the two clocks may differ, either way.
+        max_token_age: seconds since `iat`, or None for no bound.
+        max_token_lifetime: seconds between `iat` and `exp`, or None for no bound.
+
+    Raises:
+        ExpiredTokenError: `exp` has passed, or the token is older than `max_token_age`.
+        ImmatureTokenError: `nbf` or `iat` lies ahead.
+        InvalidClaimError: the lifetime is above `max_token_lifetime`.
+    """
+    expires_at: int = claims["exp"]
+    issued_at: int = claims["iat"]
+    if now - leeway >= expires_at:
+        raise ExpiredTokenError("exp", "mismatch", Reason.EXPIRED, "the token has expired")
+    if "nbf" in claims and now + leeway < claims["nbf"]:
+        raise ImmatureTokenError("nbf", "mismatch", Reason.NOT_YET_VALID, "the token is not valid yet")
+    if now + leeway < issued_at:
+        raise ImmatureTokenError("iat", "mismatch", Reason.ISSUED_IN_FUTURE, "the token was issued in the future")
+    if max_token_age is not None and now - leeway > issued_at + max_token_age:
+        raise ExpiredTokenError("iat", "mismatch", Reason.TOO_OLD, "the token is older than the maximum age")
+    if max_token_lifetime is not None and expires_at - issued_at > max_token_lifetime:
+        raise InvalidClaimError("exp", "mismatch", Reason.LIFETIME_TOO_LONG, "the token lives longer than the maximum")

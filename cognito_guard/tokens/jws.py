@@ -1,0 +1,197 @@
+"""
+From a compact JWS to its parsed, still unverified parts: the only place that reads base64url and JSON.
+
+Everything strict happens here, before any key is looked at: one spelling per token (RFC 7515 §2),
+no member twice (§4), valid JSON and nothing beside it (§5.2), and a bound on every size.  PyJWT
+leaves most of it open, and walks each token byte by byte; the reason to do it here is both.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from binascii import Error as Base64Error
+from binascii import a2b_base64
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple, NoReturn, TypeAlias, TypeGuard, cast
+
+from ..errors import MalformedTokenError, Reason, UnsupportedAlgorithmError
+
+JSONObject: TypeAlias = dict[str, Any]
+
+MAX_TOKEN_BYTES = 16 * 1024
+"""Twice what proxies let through in a header line, so that a real token never meets it."""
+MAX_JSON_DEPTH = 32
+"""Room for any custom claim; the interpreter's own bound differs by version and by stack."""
+MAX_KEY_ID_CHARS = 256
+"""Cognito's have 44."""
+
+
+class UnverifiedToken(NamedTuple):
+    """
+    Hold a token's parts, parsed and not trusted.
+
+    A tuple and not a dataclass: made for every token, and a frozen dataclass takes four times as long to make.
+    """
+
+    header_segment: bytes
+    kid: str
+    claims: JSONObject
+    signing_input: bytes
+    signature: bytes
+
+
+class NotStrictError(ValueError):
+    """Say that bytes are not in the one strict form; never leaves the library."""
+
+
+def parse(
+    token: str,
+    *,
+    max_bytes: int = MAX_TOKEN_BYTES,
+    known_headers: Mapping[bytes, str] = MappingProxyType({}),
+) -> UnverifiedToken:
+    """
+    Split a compact JWS and read its header and claims.
+
+    Args:
+        token: the text that came as a bearer token; anything at all.
+        max_bytes: the longest token looked at.
+        known_headers: header segments judged before, to their key IDs: a pool has two, and reading
+            one anew is a tenth of the signature check.
+
+    Raises:
+        MalformedTokenError: not a strict compact JWS of two JSON objects, or too long, or a JWE.
+        UnsupportedAlgorithmError: `alg` is not RS256.
+    """
+    if not isinstance(token, str) or not token.isascii():
+        raise MalformedTokenError("the token is not ASCII text")
+    # Before the split: a megabyte of dots would become a megabyte of strings (CVE-2025-30204).
+    if len(token) > max_bytes:
+        raise MalformedTokenError("the token is longer than the limit", Reason.OVERSIZED_TOKEN)
+    text = token.encode()
+    segments = text.split(b".", _JWE_SEGMENTS)
+    if len(segments) != _JWS_SEGMENTS:
+        _refuse_segments(len(segments))
+    header_segment, claims_segment, signature_segment = segments
+    try:
+        kid = known_headers.get(header_segment)
+        header = json_object(decode_base64url(header_segment)) if kid is None else {}
+        claims = json_object(decode_base64url(claims_segment))
+        signature = decode_base64url(signature_segment)
+    except NotStrictError as cause:
+        raise MalformedTokenError("the token is not three strict base64url segments with JSON objects") from cause
+    if kid is None:
+        kid = _key_id(header)
+    return UnverifiedToken(header_segment, kid, claims, text[: -len(signature_segment) - 1], signature)
+
+
+def decode_base64url(segment: bytes) -> bytes:
+    """
+    Decode base64url in its one canonical spelling: no padding, no white space, no spare bits set.
+
+    Raises:
+        NotStrictError: any other byte, an impossible length, or a last character with spare bits set.
+    """
+    rest = len(segment) % 4
+    # The strict mode below lets spare bits pass, which gives every token several spellings.
+    if rest and segment[-1] not in _LAST_CHARACTERS[rest]:
+        raise NotStrictError("not canonical base64url")
+    try:
+        return a2b_base64(segment.translate(_TO_BASE64) + _PADDING[rest], strict_mode=True)
+    except Base64Error as cause:
+        raise NotStrictError("not base64url") from cause
+
+
+def json_object(data: bytes) -> JSONObject:
+    """
+    Read bytes that are exactly one JSON object: UTF-8, no member twice, no NaN, bounded depth.
+
+    Raises:
+        NotStrictError: for anything else.
+    """
+    try:
+        value = _strict_json(data)
+    except (ValueError, RecursionError):
+        value = None
+    # Raised out here, with no cause: JSONDecodeError and UnicodeDecodeError hold the whole text.
+    if type(value) is not dict:
+        raise NotStrictError("not one strict JSON object")
+    return cast("JSONObject", value)
+
+
+def _strict_json(data: bytes) -> Any:
+    # Brackets bound the depth from above; only a suspicious text is walked.
+    if data.count(b"{") + data.count(b"[") > MAX_JSON_DEPTH and _depth(data) > MAX_JSON_DEPTH:
+        return None
+    text = data.decode().strip(_JSON_WHITE_SPACE)
+    value, end = _DECODER.raw_decode(text)
+    if b"\\" in data:
+        # An escaped lone surrogate makes a str that no log and no database takes.
+        json.dumps(value, ensure_ascii=False).encode()
+    return value if end == len(text) else None
+
+
+def is_array(value: object) -> TypeGuard[list[Any]]:
+    """Tell a JSON array."""
+    return type(value) is list
+
+
+def _refuse_segments(count: int) -> NoReturn:
+    if count == _JWE_SEGMENTS:
+        raise MalformedTokenError(
+            "the token has five segments: it looks like an encrypted refresh token", Reason.ENCRYPTED_TOKEN
+        )
+    raise MalformedTokenError("the token has not three segments")
+
+
+def _key_id(header: JSONObject) -> str:
+    """Judge a JOSE header and return its `kid`; `jku`, `jwk`, `x5u` and `x5c` are an attacker's hints, never used."""
+    if header.get("alg") != "RS256":
+        raise UnsupportedAlgorithmError
+    if not _FORBIDDEN_PARAMETERS.isdisjoint(header):
+        raise MalformedTokenError("the header changes what the token is", Reason.UNSUPPORTED_HEADER)
+    typ = header.get("typ", "JWT")
+    if not isinstance(typ, str) or typ.lower() not in _TYPES:
+        raise MalformedTokenError("the header's typ is another kind of token's", Reason.UNSUPPORTED_HEADER)
+    kid = header.get("kid")
+    if not isinstance(kid, str) or not 0 < len(kid) <= MAX_KEY_ID_CHARS:
+        raise MalformedTokenError("the header names no key")
+    return kid
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> JSONObject:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise NotStrictError("a member stands twice")
+    return members
+
+
+def _no_constant(_: str) -> NoReturn:
+    raise NotStrictError("NaN and Infinity are not JSON")
+
+
+def _depth(text: bytes) -> int:
+    """Return how deep brackets nest outside of strings."""
+    depth = deepest = 0
+    for bracket in _BRACKETS.findall(_STRINGS.sub(b"", text)):
+        depth += 1 if bracket in b"{[" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
+_JWS_SEGMENTS = 3
+_JWE_SEGMENTS = 5
+# Each of them means another reading of the same bytes: an extension that must be understood
+# (RFC 7515 §4.1.11), an unencoded payload (RFC 7797), a compressed, encrypted or nested one.
+_FORBIDDEN_PARAMETERS = frozenset({"crit", "b64", "zip", "enc", "cty"})
+_TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt"})
+_JSON_WHITE_SPACE = " \t\r\n"
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+_BRACKETS = re.compile(rb"[\[\]{}]")
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
+# One pass turns the url-safe alphabet into the one that C code reads, and makes the plain one foreign.
+_TO_BASE64 = bytes.maketrans(b"-_+/=", b"+/!!!")
+_PADDING = (b"", b"===", b"==", b"=")
+_LAST_CHARACTERS = (b"", b"", b"AQgw", b"AEIMQUYcgkosw048")

@@ -1,0 +1,293 @@
+"""
+The front door: a token goes in, a principal comes out.
+
+Policy, keys, the clock and the pure checks are put together here in the order in which they must run:
+shape, header, issuer, key, signature, claims, client.  Each step is the reason why the next one is safe.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+from .errors import ConfigurationError, InvalidClaimError, Reason, malformed_claim, missing_claim
+from .keys.fetch import Fetch, HTTPSFetch
+from .keys.freshness import RefreshSchedule
+from .keys.keyset import InvalidKeySetError, Key, KeySet
+from .keys.source import KeySource, RemoteKeys, StaticKeys
+from .pool import IssuerFormat, UserPool
+from .principal import Principal
+from .requires import Requirement, Requires
+from .settings import arguments_from_env, arguments_from_mapping, several
+from .tokens.bearer import Headers, authorization_values, bearer_token
+from .tokens.jws import MAX_TOKEN_BYTES, UnverifiedToken, parse
+from .tokens.policy import ANY_CLIENT, AnyClient, Policy, ResourceBinding, TokenUse
+
+StringOrSeveral: TypeAlias = str | Iterable[str]
+
+# A user pool signs with two keys at a time; the rest is room for rotations.
+_MAX_KNOWN_HEADERS = 64
+
+
+class CognitoVerifier:
+    """
+    Verify the tokens of one Amazon Cognito user pool.
+
+    Make one per process and keep it: it holds the keys.  It may be shared by threads and event loops, and
+    survives a fork.
+    """
+
+    def __init__(
+        self,
+        user_pool_id: str,
+        *,
+        client_id: StringOrSeveral | AnyClient,
+        token_use: TokenUse | Iterable[TokenUse] = "access",
+        resource: StringOrSeveral = (),
+        resource_binding: ResourceBinding | Mapping[str, ResourceBinding] = "optional",
+        required_scopes: StringOrSeveral = (),
+        implies: Mapping[str, Iterable[str]] = MappingProxyType({}),
+        issuer_format: IssuerFormat = "both",
+        replica_regions: Iterable[str] = (),
+        issuer: StringOrSeveral | None = None,
+        jwks_uri: str | None = None,
+        jwks: Mapping[str, Any] | None = None,
+        allow_insecure_http: bool = False,
+        leeway: float = 10.0,
+        max_token_age: float | None = None,
+        max_token_lifetime: float | None = None,
+        max_token_bytes: int = MAX_TOKEN_BYTES,
+        schedule: RefreshSchedule = RefreshSchedule(),  # noqa: B008  (frozen)
+        fetch: Fetch | None = None,
+        clock: Callable[[], float] = time.time,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """
+        Configure; nothing is fetched before the first token or `prefetch`.
+
+        Args:
+            user_pool_id: for example `eu-west-1_AbCdEf123`; the Region is read from it.
+            client_id: the app client or clients whose tokens are accepted; ANY_CLIENT accepts every client
+                of the pool, and then needs `resource` or `required_scopes` in its place.
+            token_use: "access" (the one for APIs), "id", or both.
+            resource: this API's identifier or identifiers, as clients name it in `resource=` (RFC 8707).
+            resource_binding: whether access tokens must be bound to `resource`: "optional" or "required",
+                or one of them per client ID, where clients not named are "required".
+            required_scopes: scopes that every token must carry, whatever the operation.
+            implies: scopes that include others, for example {"api/admin": ["api/read"]}.
+            issuer_format: pin one of Cognito's two issuer forms, "original" or "updated", or accept "both".
+            replica_regions: Regions that the pool is replicated to.
+            issuer: exact issuer strings in place of the derived ones, for emulators.
+            jwks_uri: where the keys are, in place of the issuers' own places.
+            jwks: a JWKS document to use for ever, with no network.
+            allow_insecure_http: allow http:// for `jwks_uri` and `issuer`, on loopback hosts only.
+            leeway: seconds, at most 300, by which our clock and Cognito's may differ.
+            max_token_age: accept tokens only for so many seconds after `iat`, however late `exp` is.
+            max_token_lifetime: accept only tokens that live at most so many seconds.
+            max_token_bytes: refuse longer tokens unread.
+            schedule: how long keys are trusted and how often they are asked for.
+            fetch: gets a document in place of HTTPSFetch.
+            clock: wall time, seconds since the epoch.
+            timer: monotonic seconds.
+
+        Raises:
+            ConfigurationError: a value that can't be right; its `setting` names the argument.
+        """
+        self._pool = UserPool.create(
+            user_pool_id,
+            issuer_format=issuer_format,
+            replica_regions=several("replica_regions", replica_regions),
+            issuer=several("issuer", issuer or ()),
+            jwks_uri=jwks_uri,
+            allow_insecure_http=allow_insecure_http,
+            static_keys=jwks is not None,
+        )
+        self._policy = Policy.create(
+            client_id=client_id if client_id is ANY_CLIENT else several("client_id", client_id),
+            token_use=several("token_use", token_use),
+            resource=several("resource", resource),
+            resource_binding=resource_binding,
+            client_stands_in=bool(required_scopes),
+            leeway=leeway,
+            max_token_age=max_token_age,
+            max_token_lifetime=max_token_lifetime,
+        )
+        if max_token_bytes < 1:
+            raise ConfigurationError("max_token_bytes", "expected a positive number of bytes")
+        self._max_token_bytes = max_token_bytes
+        self._floor = Requires(scopes=required_scopes) if required_scopes else None
+        self._implied = _closure(implies)
+        self._clock = clock
+        self._keys = _key_source(self._pool, jwks, jwks_uri, schedule, fetch, timer)
+        self._known_headers: dict[bytes, str] = {}
+
+    @classmethod
+    def from_mapping(cls, settings: Mapping[str, Any], **arguments: Any) -> CognitoVerifier:
+        """
+        Configure from a mapping whose keys are the constructor's arguments, in any case.
+
+        Args:
+            settings: for example `{"USER_POOL_ID": ..., "CLIENT_ID": [...]}`.
+            arguments: more of the constructor's arguments; they win.
+
+        Raises:
+            ConfigurationError: an unknown key, or as the constructor does.
+        """
+        return cls(**{**arguments_from_mapping(settings), **arguments})
+
+    @classmethod
+    def from_env(cls, *, environ: Mapping[str, str] = os.environ, **arguments: Any) -> CognitoVerifier:
+        """
+        Configure from environment variables: `COGNITO_USER_POOL_ID`, `COGNITO_CLIENT_ID` and so on.
+
+        Several values of one setting are separated by commas.
+
+        Args:
+            environ: the environment.
+            arguments: more of the constructor's arguments; they win.
+
+        Raises:
+            ConfigurationError: as the constructor does.
+        """
+        return cls(**{**arguments_from_env(environ), **arguments})
+
+    @property
+    def user_pool(self) -> UserPool:
+        """The user pool with its accepted issuers."""
+        return self._pool
+
+    def verify(self, token: str) -> Principal:
+        """
+        Verify a token; may block for a fetch of keys, at most the schedule's deadline.
+
+        Args:
+            token: the compact JWS, without scheme; anything at all.
+
+        Raises:
+            InvalidTokenError: the token is not acceptable; `reason` says why.
+            InsufficientScopeError: it lacks one of `required_scopes`.
+            UnavailableError: the keys are out of reach.
+        """
+        unverified, issuer = self._read(token)
+        return self._judge(unverified, self._keys.get(issuer, unverified.kid))
+
+    async def averify(self, token: str) -> Principal:
+        """Verify a token as `verify` does, without blocking the event loop (asyncio)."""
+        unverified, issuer = self._read(token)
+        return self._judge(unverified, await self._keys.aget(issuer, unverified.kid))
+
+    def authenticate(self, headers: Headers) -> Principal:
+        """
+        Verify the bearer token of a request.
+
+        Args:
+            headers: all headers of the request: a mapping, or pairs as ASGI has them.
+
+        Raises:
+            MissingTokenError: the request carries no bearer token.
+            InvalidRequestError: it carries more than one, or a broken one.
+            InvalidTokenError, InsufficientScopeError, UnavailableError: as `verify` does.
+        """
+        return self.verify(bearer_token(authorization_values(headers)))
+
+    async def aauthenticate(self, headers: Headers) -> Principal:
+        """Verify the bearer token of a request as `authenticate` does, without blocking the event loop."""
+        return await self.averify(bearer_token(authorization_values(headers)))
+
+    def authorize(self, principal: Principal, requirement: Requirement) -> None:
+        """
+        Check that the caller may do what the requirement guards.
+
+        Raises:
+            InsufficientScopeError: a scope is not granted.
+            RequirementNotMetError: a group, client, actor, claim or predicate says no.
+            StepUpRequiredError: the authentication is too old or too weak.
+        """
+        refusal = requirement.refusal(principal, self.granted_scopes(principal), self._clock())
+        if refusal is not None:
+            raise refusal
+
+    def granted_scopes(self, principal: Principal) -> frozenset[str]:
+        """Return the caller's scopes and those that they imply."""
+        if not self._implied:
+            return principal.scopes
+        return principal.scopes.union(*(self._implied.get(scope, ()) for scope in principal.scopes))
+
+    def prefetch(self) -> None:
+        """
+        Have usable keys at hand before the first token.
+
+        Raises:
+            UnavailableError: they are out of reach; a later token tries again.
+        """
+        self._keys.prefetch()
+
+    async def aprefetch(self) -> None:
+        """Have usable keys at hand as `prefetch` does, without blocking the event loop."""
+        await self._keys.aprefetch()
+
+    def _read(self, token: str) -> tuple[UnverifiedToken, str]:
+        unverified = parse(token, max_bytes=self._max_token_bytes, known_headers=self._known_headers)
+        issuer = unverified.claims.get("iss")
+        if type(issuer) is not str:
+            raise missing_claim("iss") if issuer is None else malformed_claim("iss")
+        # Before any use of the network, and the only use of a claim that nobody has vouched for yet.
+        if issuer not in self._pool.jwks_uris:
+            raise InvalidClaimError(
+                "iss", "mismatch", Reason.WRONG_ISSUER, "the token's issuer is none of the configured user pool's"
+            )
+        return unverified, issuer
+
+    def _judge(self, unverified: UnverifiedToken, key: Key) -> Principal:
+        key.check_signature(unverified.signature, unverified.signing_input)
+        if unverified.header_segment not in self._known_headers:
+            self._remember_header(unverified)
+        self._policy.check(unverified.claims, self._clock())
+        principal = Principal(unverified.claims, user_pool_id=self._pool.user_pool_id)
+        if self._floor is not None:
+            self.authorize(principal, self._floor)
+        return principal
+
+    def _remember_header(self, unverified: UnverifiedToken) -> None:
+        # Only under a good signature: nobody but the pool can make an entry here.
+        if len(self._known_headers) >= _MAX_KNOWN_HEADERS:
+            self._known_headers = {}
+        self._known_headers[unverified.header_segment] = unverified.kid
+
+    def __repr__(self) -> str:
+        return f"<CognitoVerifier {self._pool.user_pool_id} {self._keys!r}>"
+
+
+def _key_source(
+    pool: UserPool,
+    jwks: Mapping[str, Any] | None,
+    jwks_uri: str | None,
+    schedule: RefreshSchedule,
+    fetch: Fetch | None,
+    timer: Callable[[], float],
+) -> KeySource:
+    if jwks is None:
+        return RemoteKeys(pool.jwks_uris, schedule=schedule, fetch=fetch or HTTPSFetch(), timer=timer)
+    if jwks_uri is not None or fetch is not None:
+        raise ConfigurationError("jwks", "excludes jwks_uri and fetch: keys that are given are never fetched")
+    try:
+        return StaticKeys(KeySet.from_document(jwks))
+    except InvalidKeySetError as cause:
+        raise ConfigurationError("jwks", f"expected a JWKS document with usable keys: {cause}") from cause
+
+
+def _closure(implies: Mapping[str, Iterable[str]]) -> Mapping[str, frozenset[str]]:
+    """Follow implications to their end, so that no request has to."""
+    direct = {scope: frozenset(several("implies", implied)) for scope, implied in implies.items()}
+    closed: dict[str, frozenset[str]] = {}
+    for scope in direct:
+        reached: set[str] = set()
+        ahead = {scope}
+        while ahead:
+            reached |= ahead
+            ahead = {implied for one in ahead for implied in direct.get(one, ())} - reached
+        closed[scope] = frozenset(reached)
+    return closed

@@ -1,0 +1,1 @@
+"""Guarded APIs against real Cognito emulators, over real loopback HTTP."""

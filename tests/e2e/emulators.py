@@ -1,0 +1,355 @@
+"""
+Start the Cognito emulators and seed a user pool in them.
+
+Everything listens on 127.0.0.1 and ends with the test session; nothing here knows cognito_guard.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib
+import logging
+import re
+import secrets
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol, cast
+
+import httpx
+import jwt
+from moto.server import ThreadedMotoServer
+
+LOOPBACK = "127.0.0.1"
+REGION = "us-east-1"
+READY_WITHIN = 30.0
+"""Seconds; both are up in under one, a loaded machine may need more."""
+POLL_EVERY = 0.02
+
+USER = "zelestica"
+VISITOR = "visitor"
+GROUP = "uspool"
+PASSWORD = "Passw0rd!Passw0rd!"
+RESOURCE_SERVER = "transactions"
+CALLBACK = "http://localhost/callback"
+"""Where the login page sends the browser back to; nobody goes there."""
+SIGN_IN_SCOPE = "aws.cognito.signin.user.admin"
+"""The one scope that a token of a user-pool API sign-in carries."""
+
+Flow = Literal["USER_PASSWORD_AUTH", "ADMIN_USER_PASSWORD_AUTH"]
+EmulatorName = Literal["ministack", "moto"]
+
+
+class CognitoClient(Protocol):
+    """The operations used here of boto3's client for user pools, which comes without types."""
+
+    def create_user_pool(self, **request: object) -> Mapping[str, Any]: ...
+    def create_user_pool_client(self, **request: object) -> Mapping[str, Any]: ...
+    def create_resource_server(self, **request: object) -> Mapping[str, Any]: ...
+    def create_group(self, **request: object) -> Mapping[str, Any]: ...
+    def admin_create_user(self, **request: object) -> Mapping[str, Any]: ...
+    def admin_set_user_password(self, **request: object) -> Mapping[str, Any]: ...
+    def admin_add_user_to_group(self, **request: object) -> Mapping[str, Any]: ...
+    def admin_get_user(self, **request: object) -> Mapping[str, Any]: ...
+    def admin_initiate_auth(self, **request: object) -> Mapping[str, Any]: ...
+    def initiate_auth(self, **request: object) -> Mapping[str, Any]: ...
+    def close(self) -> None: ...
+
+
+def cognito_client(endpoint: str) -> CognitoClient:
+    """Build a boto3 client for `endpoint`; credentials and proxies are arguments, never the environment's."""
+    # boto3 is imported by name because it carries no type information.
+    config = importlib.import_module("botocore.config").Config(proxies={}, retries={"max_attempts": 1})
+    client = importlib.import_module("boto3").client(
+        "cognito-idp",
+        endpoint_url=endpoint,
+        region_name=REGION,
+        aws_access_key_id="test",  # the root key of ministack with AUTH=true; moto takes any
+        aws_secret_access_key="test",
+        config=config,
+    )
+    return cast("CognitoClient", client)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tokens:
+    """What a sign-in or a refresh brings; a refresh brings no new refresh token."""
+
+    access: str = field(repr=False)
+    id: str = field(repr=False)
+    refresh: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeededPool:
+    """
+    A user pool with a user in a group, one in none, and three app clients.
+
+    Attributes:
+        issuer: the `iss` of its tokens, as found in one: an AWS name, although the keys are local.
+        web_client_id: the app client that users sign in with.
+        other_client_id: a second such client, which the guarded API does not know.
+        machine_client_id: the app client with a secret, allowed the scope transactions/post alone.
+        subjects: the `sub` of each user, by user name.
+    """
+
+    endpoint: str
+    user_pool_id: str
+    issuer: str
+    jwks_uri: str
+    web_client_id: str
+    other_client_id: str
+    machine_client_id: str
+    machine_client_secret: str = field(repr=False)
+    subjects: Mapping[str, str]
+    cognito: CognitoClient = field(repr=False, compare=False)
+
+    def sign_in(
+        self, flow: Flow = "USER_PASSWORD_AUTH", *, username: str = USER, client_id: str | None = None
+    ) -> Tokens:
+        """Sign a user in, at the web client unless another is named."""
+        request: dict[str, object] = {
+            "AuthFlow": flow,
+            "ClientId": client_id or self.web_client_id,
+            "AuthParameters": {"USERNAME": username, "PASSWORD": PASSWORD},
+        }
+        if flow == "ADMIN_USER_PASSWORD_AUTH":
+            return _tokens(self.cognito.admin_initiate_auth(UserPoolId=self.user_pool_id, **request))
+        return _tokens(self.cognito.initiate_auth(**request))
+
+    def refresh(self, refresh_token: str) -> Tokens:
+        """Exchange a refresh token of the web client (REFRESH_TOKEN_AUTH)."""
+        return _tokens(
+            self.cognito.initiate_auth(
+                AuthFlow="REFRESH_TOKEN_AUTH",
+                ClientId=self.web_client_id,
+                AuthParameters={"REFRESH_TOKEN": refresh_token},
+            )
+        )
+
+    def sign_in_at_login_page(self, scope: str) -> Tokens:
+        """Sign the user in as a browser does (authorization code with PKCE); moto has no login page."""
+        verifier = secrets.token_urlsafe(48)
+        digest = hashlib.sha256(verifier.encode()).digest()
+        query = {
+            "client_id": self.web_client_id,
+            "response_type": "code",
+            "redirect_uri": CALLBACK,
+            "scope": scope,
+            "code_challenge": base64.urlsafe_b64encode(digest).rstrip(b"=").decode(),
+            "code_challenge_method": "S256",
+        }
+        with httpx.Client(base_url=self.endpoint, trust_env=False) as browser:
+            page = browser.get("/oauth2/authorize", params=query, follow_redirects=True)
+            action = re.search(r'<form[^>]*action="([^"]+)"', page.text)
+            hidden = dict(re.findall(r'<input[^>]*name="([^"]+)"[^>]*value="([^"]*)"', page.text))
+            form = {**hidden, "username": USER, "password": PASSWORD}
+            sent_back = browser.post(action.group(1) if action else page.url, data=form)
+            answer = browser.post(
+                "/oauth2/token",
+                data={
+                    "grant_type": "authorization_code",
+                    "client_id": self.web_client_id,
+                    "redirect_uri": CALLBACK,
+                    "code": httpx.URL(sent_back.headers["location"]).params["code"],
+                    "code_verifier": verifier,
+                },
+            )
+        answer.raise_for_status()
+        tokens = answer.json()
+        return Tokens(access=tokens["access_token"], id=tokens["id_token"], refresh=tokens["refresh_token"])
+
+    def machine_token(self, scope: str) -> str:
+        """Get an access token for the machine client (client_credentials, HTTP Basic); moto has no such endpoint."""
+        answer = httpx.post(
+            f"{self.endpoint}/oauth2/token",
+            auth=(self.machine_client_id, self.machine_client_secret),
+            data={"grant_type": "client_credentials", "scope": scope},
+            trust_env=False,
+        )
+        answer.raise_for_status()
+        return str(answer.json()["access_token"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Emulator:
+    """A running emulator with two user pools of the same make-up."""
+
+    name: EmulatorName
+    pool: SeededPool
+    other_pool: SeededPool
+
+
+def _tokens(answer: Mapping[str, Any]) -> Tokens:
+    result = answer["AuthenticationResult"]
+    return Tokens(access=result["AccessToken"], id=result["IdToken"], refresh=result.get("RefreshToken", ""))
+
+
+def claims_of(token: str) -> dict[str, Any]:
+    """Read the claims of a token without verifying anything."""
+    return dict(jwt.decode(token, options={"verify_signature": False}))
+
+
+def seed_pool(endpoint: str, cognito: CognitoClient) -> SeededPool:
+    """Create the user pool, its resource server, its app clients, its group and its users."""
+    pool_id: str = cognito.create_user_pool(PoolName="end-to-end")["UserPool"]["Id"]
+    cognito.create_resource_server(
+        UserPoolId=pool_id,
+        Identifier=RESOURCE_SERVER,
+        Name=RESOURCE_SERVER,
+        Scopes=[{"ScopeName": name, "ScopeDescription": f"{name} transactions"} for name in ("get", "post")],
+    )
+    web, other = (_sign_in_client(cognito, pool_id, name) for name in ("web", "other"))
+    machine = cognito.create_user_pool_client(
+        UserPoolId=pool_id,
+        ClientName="machine",
+        GenerateSecret=True,
+        AllowedOAuthFlows=["client_credentials"],
+        AllowedOAuthFlowsUserPoolClient=True,
+        AllowedOAuthScopes=[f"{RESOURCE_SERVER}/post"],
+    )["UserPoolClient"]
+    subjects = {username: _create_user(cognito, pool_id, username) for username in (USER, VISITOR)}
+    cognito.create_group(UserPoolId=pool_id, GroupName=GROUP)
+    cognito.admin_add_user_to_group(UserPoolId=pool_id, Username=USER, GroupName=GROUP)
+    first = cognito.initiate_auth(
+        AuthFlow="USER_PASSWORD_AUTH", ClientId=web, AuthParameters={"USERNAME": USER, "PASSWORD": PASSWORD}
+    )
+    return SeededPool(
+        endpoint=endpoint,
+        user_pool_id=pool_id,
+        issuer=claims_of(_tokens(first).access)["iss"],
+        jwks_uri=f"{endpoint}/{pool_id}/.well-known/jwks.json",
+        web_client_id=web,
+        other_client_id=other,
+        machine_client_id=machine["ClientId"],
+        machine_client_secret=machine["ClientSecret"],
+        subjects=subjects,
+        cognito=cognito,
+    )
+
+
+def _sign_in_client(cognito: CognitoClient, pool_id: str, name: str) -> str:
+    flows = ["ALLOW_USER_PASSWORD_AUTH", "ALLOW_ADMIN_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]
+    answer = cognito.create_user_pool_client(
+        UserPoolId=pool_id,
+        ClientName=name,
+        ExplicitAuthFlows=flows,
+        AllowedOAuthFlows=["code"],
+        AllowedOAuthFlowsUserPoolClient=True,
+        AllowedOAuthScopes=["openid", f"{RESOURCE_SERVER}/get"],
+        CallbackURLs=[CALLBACK],
+        SupportedIdentityProviders=["COGNITO"],
+    )
+    return str(answer["UserPoolClient"]["ClientId"])
+
+
+def _create_user(cognito: CognitoClient, pool_id: str, username: str) -> str:
+    cognito.admin_create_user(
+        UserPoolId=pool_id,
+        Username=username,
+        MessageAction="SUPPRESS",
+        UserAttributes=[{"Name": "email", "Value": f"{username}@example.com"}],
+    )
+    cognito.admin_set_user_password(UserPoolId=pool_id, Username=username, Password=PASSWORD, Permanent=True)
+    attributes = cognito.admin_get_user(UserPoolId=pool_id, Username=username)["UserAttributes"]
+    return next(str(attribute["Value"]) for attribute in attributes if attribute["Name"] == "sub")
+
+
+@contextmanager
+def seeded(name: EmulatorName, endpoint: str) -> Iterator[Emulator]:
+    """Seed both user pools of a running emulator; its boto3 client lives as long as the block."""
+    cognito = cognito_client(endpoint)
+    try:
+        yield Emulator(name=name, pool=seed_pool(endpoint, cognito), other_pool=seed_pool(endpoint, cognito))
+    finally:
+        cognito.close()
+
+
+@contextmanager
+def run_ministack(directory: Path) -> Iterator[str]:
+    """Run ministack as a process of its own, its state and its output in `directory`; yield its endpoint."""
+    port = _free_port()
+    endpoint = f"http://{LOOPBACK}:{port}"
+    output = directory / "output.txt"
+    environment = {
+        "BIND_HOST": LOOPBACK,
+        "GATEWAY_PORT": str(port),
+        "STATE_DIR": str(directory),
+        "TMPDIR": str(directory),
+        "AUTH": "true",
+        # No second listener, and never a hand on the containers of the machine it runs on.
+        "IOT_MTLS_ENABLED": "0",
+        "SFTP_ENABLED": "0",
+        "DOCKER_HOST": f"unix://{directory}/no-docker.sock",
+    }
+    with output.open("wb") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ministack"], env=environment, cwd=directory, stdout=stream, stderr=stream
+        )
+    try:
+        if problem := _await_ready(f"{endpoint}/_ministack/health", process):
+            raise RuntimeError(f"ministack {problem}; it said:\n{output.read_text(errors='replace')}")
+        yield endpoint
+    finally:
+        _end(process)
+
+
+@contextmanager
+def run_moto() -> Iterator[str]:
+    """Run moto's server on a thread of this process; yield its endpoint."""
+    access_log = logging.getLogger("werkzeug")
+    level = access_log.level
+    access_log.setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address=LOOPBACK, port=0, verbose=False)
+    # ThreadedMotoServer.start() would wait for ever on a server that died.
+    starter = threading.Thread(target=server.start, daemon=True)
+    try:
+        starter.start()
+        starter.join(READY_WITHIN)
+        if starter.is_alive():
+            raise RuntimeError(f"moto was not ready within {READY_WITHIN} seconds")
+        host, port = server.get_host_and_port()
+        endpoint = f"http://{host}:{port}"
+        if problem := _await_ready(f"{endpoint}/moto-api/data.json", None):
+            raise RuntimeError(f"moto {problem}")
+        yield endpoint
+    finally:
+        if not starter.is_alive():
+            server.stop()
+        access_log.setLevel(level)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+def _await_ready(uri: str, process: subprocess.Popen[bytes] | None) -> str:
+    """Poll `uri` until it answers 200; return what went wrong, or nothing."""
+    deadline = time.monotonic() + READY_WITHIN
+    with httpx.Client(trust_env=False, timeout=2) as client:
+        while time.monotonic() < deadline:
+            if process is not None and process.poll() is not None:
+                return f"ended with status {process.returncode}"
+            with suppress(httpx.TransportError):
+                if client.get(uri).status_code == httpx.codes.OK:
+                    return ""
+            time.sleep(POLL_EVERY)
+    return f"was not ready within {READY_WITHIN} seconds"
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(timeout=READY_WITHIN)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
