@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import pytest
 
@@ -11,14 +11,14 @@ from .guarded_api import GuardedAPI, guarded_api, settings_for
 
 
 @pytest.fixture(scope="session")
-def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+def ministack(tmp_path_factory: pytest.TempPathFactory) -> Generator[Emulator]:
     """Run ministack: two keys per user pool, a token endpoint, refresh tokens that are signed JWTs."""
     with run_ministack(tmp_path_factory.mktemp("ministack")) as endpoint, seeded("ministack", endpoint) as emulator:
         yield emulator
 
 
 @pytest.fixture(scope="session")
-def moto() -> Iterator[Emulator]:
+def moto() -> Generator[Emulator]:
     """Run moto: one key, one `kid`, for every user pool there is."""
     with run_moto() as endpoint, seeded("moto", endpoint) as emulator:
         yield emulator
@@ -38,7 +38,7 @@ def pool(emulator: Emulator) -> SeededPool:
 
 
 @pytest.fixture(scope="module")
-def api(emulator: Emulator) -> Iterator[GuardedAPI]:
+def api(emulator: Emulator) -> Generator[GuardedAPI]:
     """Serve the guarded API for the emulator's first user pool."""
     with guarded_api(settings_for(emulator.pool)) as running:
         yield running

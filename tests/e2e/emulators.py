@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,15 +65,15 @@ class CognitoClient(Protocol):
 
 def cognito_client(endpoint: str) -> CognitoClient:
     """Build a boto3 client for `endpoint`; credentials and proxies are arguments, never the environment's."""
-    # boto3 is imported by name because it carries no type information.
-    config = importlib.import_module("botocore.config").Config(proxies={}, retries={"max_attempts": 1})
-    client = importlib.import_module("boto3").client(
+    # Imported by name because neither package carries type information.
+    boto3, config = importlib.import_module("boto3"), importlib.import_module("botocore.config")
+    client = boto3.client(
         "cognito-idp",
         endpoint_url=endpoint,
         region_name=REGION,
         aws_access_key_id="test",  # the root key of ministack with AUTH=true; moto takes any
         aws_secret_access_key="test",
-        config=config,
+        config=config.Config(proxies={}, retries={"max_attempts": 1}),
     )
     return cast("CognitoClient", client)
 
@@ -263,7 +263,7 @@ def _create_user(cognito: CognitoClient, pool_id: str, username: str) -> str:
 
 
 @contextmanager
-def seeded(name: EmulatorName, endpoint: str) -> Iterator[Emulator]:
+def seeded(name: EmulatorName, endpoint: str) -> Generator[Emulator]:
     """Seed both user pools of a running emulator; its boto3 client lives as long as the block."""
     cognito = cognito_client(endpoint)
     try:
@@ -273,7 +273,7 @@ def seeded(name: EmulatorName, endpoint: str) -> Iterator[Emulator]:
 
 
 @contextmanager
-def run_ministack(directory: Path) -> Iterator[str]:
+def run_ministack(directory: Path) -> Generator[str]:
     """Run ministack as a process of its own, its state and its output in `directory`; yield its endpoint."""
     port = _free_port()
     endpoint = f"http://{LOOPBACK}:{port}"
@@ -302,7 +302,7 @@ def run_ministack(directory: Path) -> Iterator[str]:
 
 
 @contextmanager
-def run_moto() -> Iterator[str]:
+def run_moto() -> Generator[str]:
     """Run moto's server on a thread of this process; yield its endpoint."""
     access_log = logging.getLogger("werkzeug")
     level = access_log.level
@@ -340,7 +340,7 @@ def _await_ready(uri: str, process: subprocess.Popen[bytes] | None) -> str:
             if process is not None and process.poll() is not None:
                 return f"ended with status {process.returncode}"
             with suppress(httpx.TransportError):
-                if client.get(uri).status_code == httpx.codes.OK:
+                if client.get(uri).is_success:
                     return ""
             time.sleep(POLL_EVERY)
     return f"was not ready within {READY_WITHIN} seconds"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -130,7 +130,7 @@ def settings_for(pool: SeededPool) -> dict[str, Any]:
 
 
 @contextmanager
-def guarded_api(settings: Mapping[str, Any]) -> Iterator[GuardedAPI]:
+def guarded_api(settings: Mapping[str, Any]) -> Generator[GuardedAPI]:
     """Serve the guarded API, so configured, with a client for it."""
     fetch = CountingFetch()
     verifier = CognitoVerifier.from_mapping(settings, fetch=fetch)
@@ -139,7 +139,7 @@ def guarded_api(settings: Mapping[str, Any]) -> Iterator[GuardedAPI]:
 
 
 @contextmanager
-def serve(app: Starlette) -> Iterator[str]:
+def serve(app: Starlette) -> Generator[str]:
     """Run uvicorn on a thread, on a free loopback port; yield its base URL."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
