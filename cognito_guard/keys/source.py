@@ -24,6 +24,8 @@ from .fetch import Fetch, FetchError
 from .freshness import Held, RefreshSchedule, Step, decide, failed, nothing_held, succeeded, try_spent
 from .keyset import InvalidKeySetError, Key, KeySet
 
+REFRESH_THREAD = "cognito-guard-keys"
+"""The name of each fetch's thread."""
 _log = logging.getLogger("cognito_guard.keys")
 
 
@@ -213,7 +215,7 @@ class RemoteKeys:
                 self._held = try_spent(held, now, self._schedule)
             self._ticket = ticket = _Ticket(now + self._schedule.deadline)
             worker = threading.Thread(
-                target=self._run, args=(ticket, self._endpoints(issuer, now)), name="cognito-guard-keys", daemon=True
+                target=self._run, args=(ticket, self._endpoints(issuer, now)), name=REFRESH_THREAD, daemon=True
             )
             try:
                 worker.start()

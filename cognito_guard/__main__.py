@@ -1,0 +1,8 @@
+"""`python -m cognito_guard` is `cognito-guard`."""
+
+import sys
+
+from .cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

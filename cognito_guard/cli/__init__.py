@@ -1,0 +1,43 @@
+"""
+The command line: `cognito-guard`.
+
+Each command lives in a module of its own, which is loaded when it is called.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from .._version import __version__
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """
+    Run a command.
+
+    Args:
+        argv: the arguments, by default the process's.
+
+    Returns:
+        The exit status: 0 where all is as it should be, 1 where not, 2 for a wrong call.
+    """
+    parser = argparse.ArgumentParser(prog="cognito-guard", description="Guard Python web APIs with Amazon Cognito.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    demo = commands.add_parser(
+        "demo",
+        help="guard an API against a local user pool and walk through what it answers",
+        description="Start a local user pool and a guarded API on loopback, and show what gets in and what does not.",
+    )
+    demo.add_argument("--serve", action="store_true", help="keep both running, and print curl lines with ready tokens")
+    demo.set_defaults(run=_demo)
+    arguments = parser.parse_args(argv)
+    status: int = arguments.run(arguments)
+    return status
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from .demo import run_demo
+
+    return run_demo(serve=arguments.serve)
