@@ -14,6 +14,7 @@ from typing import Any, NoReturn, cast
 from .tokens.policy import TokenUse, audience
 
 _NO_SCOPE = frozenset({""})
+_set = object.__setattr__
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,16 +41,15 @@ class Principal:
     and a pool can change the text of its issuer.
     """
 
-    __slots__ = ("_claims", "_view", "groups", "scopes", "user_pool_id")
+    __slots__ = ("_claims", "_groups", "_scopes", "_user_pool_id", "_view")
 
     _claims: Mapping[str, Any]
-    _view: Mapping[str, Any] | None
-    user_pool_id: str
-    """The user pool that vouches for the caller."""
-    scopes: frozenset[str]
-    """The entries of an access token's `scope`; empty for an ID token."""
-    groups: frozenset[str]
-    """The entries of `cognito:groups`; empty where the claim is absent, as it is without any group."""
+    _user_pool_id: str
+    # Made when first asked for, and unset until then: most handlers never look at most of it.  Two
+    # threads may both make one; they make the same.
+    _scopes: frozenset[str]
+    _groups: frozenset[str]
+    _view: Mapping[str, Any]
 
     def __init__(self, claims: Mapping[str, Any], *, user_pool_id: str) -> None:
         """
@@ -59,23 +59,41 @@ class Principal:
             claims: the token's claims, at least `sub`, `iss`, `token_use`, `exp`, `iat` and the client.
             user_pool_id: the pool that issued them.
         """
-        scope = claims.get("scope", "") if claims["token_use"] == "access" else ""
-        put = object.__setattr__
-        put(self, "_claims", claims)
-        put(self, "_view", None)
-        put(self, "user_pool_id", user_pool_id)
-        put(self, "scopes", frozenset(scope.split(" ")) - _NO_SCOPE)
-        put(self, "groups", frozenset(claims.get("cognito:groups", ())))
+        _set(self, "_claims", claims)
+        _set(self, "_user_pool_id", user_pool_id)
+
+    @property
+    def user_pool_id(self) -> str:
+        """The user pool that vouches for the caller."""
+        return self._user_pool_id
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """The entries of an access token's `scope`; empty for an ID token."""
+        try:
+            return self._scopes
+        except AttributeError:
+            scope = self._claims.get("scope", "") if self.token_use == "access" else ""
+            _set(self, "_scopes", frozenset(scope.split(" ")) - _NO_SCOPE)
+            return self._scopes
+
+    @property
+    def groups(self) -> frozenset[str]:
+        """The entries of `cognito:groups`; empty where the claim is absent, as it is without any group."""
+        try:
+            return self._groups
+        except AttributeError:
+            _set(self, "_groups", frozenset(self._claims.get("cognito:groups", ())))
+            return self._groups
 
     @property
     def claims(self) -> Mapping[str, Any]:
         """All claims of the token, read-only to the last leaf: objects as mappings, arrays as tuples."""
-        if self._view is not None:
+        try:
             return self._view
-        # Made on demand: most handlers never look.  Two threads may both make it; they make the same.
-        view: Mapping[str, Any] = _frozen(self._claims)
-        object.__setattr__(self, "_view", view)
-        return view
+        except AttributeError:
+            _set(self, "_view", _frozen(self._claims))
+            return self._view
 
     @property
     def subject(self) -> str:

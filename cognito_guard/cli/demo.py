@@ -13,7 +13,7 @@ import logging
 import socket
 import threading
 from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection
@@ -224,7 +224,7 @@ def _serve(demo: Demo) -> None:
 
 
 @contextmanager
-def _running() -> Iterator[Demo]:
+def _running() -> Generator[Demo]:
     pool = FakeUserPool(
         client_id=_TELLER.client_id, clients=[_TELLER, _AUDITOR, _STRANGER], resource_servers=[_TRANSACTIONS]
     )
@@ -273,11 +273,12 @@ class _Reasons(logging.Handler):
         self._found: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        if hasattr(record, "reason"):
-            self._found.append(record.reason)
+        reason: str | None = getattr(record, "reason", None)
+        if reason is not None:
+            self._found.append(reason)
 
     @contextmanager
-    def collected(self) -> Iterator[list[str]]:
+    def collected(self) -> Generator[list[str]]:
         logger = logging.getLogger("cognito_guard")
         level, self._found = logger.level, []
         logger.addHandler(self)

@@ -137,6 +137,9 @@ class RemoteKeys:
             UnknownKeyError: the pool publishes no such key.
             UnavailableError: that can't be told now.
         """
+        held = self._held
+        if decide(held, kid, self._timer(), self._schedule) is Step.USE:
+            return held.keys.by_kid[kid]
         found = self._lookup(issuer, kid)
         if isinstance(found, _Ticket):
             self._wait(found)

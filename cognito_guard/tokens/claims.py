@@ -42,10 +42,12 @@ _TYPES: Mapping[str, type] = {
     "amr": list,
     "act": dict,
 }
-_TIMES = ("exp", "iat", "nbf", "auth_time")
-_STRING_LISTS = ("cognito:groups", "amr")
 # Beyond it a JSON number is not exact everywhere, and arithmetic with floats overflows in the end.
 _MAX_TIME = 2**53
+
+
+_NO_GROUPS: list[str] = []
+_STRINGS = frozenset({str})
 
 
 def check_types(claims: Mapping[str, Any]) -> None:
@@ -55,6 +57,34 @@ def check_types(claims: Mapping[str, Any]) -> None:
     Raises:
         InvalidClaimError: a claim is missing or malformed.
     """
+    # One expression says yes: a walk through the table takes twice as long, for every token.
+    get = claims.get
+    if not (
+        type(get("iss")) is str
+        and type(subject := get("sub")) is str
+        and subject
+        and type(get("token_use")) is str
+        and type(expires_at := get("exp")) is int
+        and type(issued_at := get("iat")) is int
+        and type(auth_time := get("auth_time", 0)) is int
+        and 0 <= issued_at <= _MAX_TIME
+        and 0 <= expires_at <= _MAX_TIME
+        and 0 <= auth_time <= _MAX_TIME
+        and type(get("client_id", "")) is str
+        and type(get("scope", "")) is str
+        and type(get("username", "")) is str
+        and type(get("cognito:username", "")) is str
+        and type(get("cognito:groups", _NO_GROUPS)) is list
+        and _STRINGS.issuperset(map(type, get("cognito:groups", _NO_GROUPS)))
+        and type(get("jti", "")) is str
+        and type(get("origin_jti", "")) is str
+        and not ("nbf" in claims or "acr" in claims or "amr" in claims or "act" in claims)
+    ):
+        _walk(claims)
+
+
+def _walk(claims: Mapping[str, Any]) -> None:
+    """Check the types one by one, and raise for the first that is wrong."""
     for name in _REQUIRED:
         if name not in claims:
             raise missing_claim(name)
@@ -62,20 +92,17 @@ def check_types(claims: Mapping[str, Any]) -> None:
         expected = _TYPES.get(name)
         if expected is not None and type(value) is not expected:
             raise malformed_claim(name)
+        if expected is int and not 0 <= value <= _MAX_TIME:
+            raise malformed_claim(name)
+        if expected is list and not all(type(item) is str for item in value):
+            raise malformed_claim(name)
     if not claims["sub"]:
         raise malformed_claim("sub")
-    for name in _TIMES:
-        if name in claims and not 0 <= claims[name] <= _MAX_TIME:
-            raise malformed_claim(name)
-    for name in _STRING_LISTS:
-        if name in claims and not all(type(item) is str for item in claims[name]):
-            raise malformed_claim(name)
 
 
 def check_times(
     claims: Mapping[str, Any],
     now: float,
-    *,
     leeway: float,
     max_token_age: float | None = None,
     max_token_lifetime: float | None = None,

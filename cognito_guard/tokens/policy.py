@@ -133,13 +133,7 @@ class Policy:
             raise InvalidClaimError(
                 "token_use", "mismatch", Reason.WRONG_TOKEN_USE, "a token of this use is not accepted here"
             )
-        check_times(
-            claims,
-            now,
-            leeway=self.leeway,
-            max_token_age=self.max_token_age,
-            max_token_lifetime=self.max_token_lifetime,
-        )
+        check_times(claims, now, self.leeway, self.max_token_age, self.max_token_lifetime)
         if token_use == "access":
             self._check_access_token(claims)
         else:

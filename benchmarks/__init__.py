@@ -1,0 +1,1 @@
+"""What a verification costs, as ratios measured side by side: `python -m benchmarks`."""
