@@ -29,7 +29,7 @@ def several(setting: str, given: Any) -> tuple[Any, ...]:
     Return one string or several as a tuple.
 
     Raises:
-        ConfigurationError: something that is no string, an empty one, or one with a comma in it.
+        ConfigurationError: something that is no string, or an empty one.
     """
     one: Any = given
     is_one = isinstance(given, str) or not isinstance(given, Iterable)
@@ -39,8 +39,6 @@ def several(setting: str, given: Any) -> tuple[Any, ...]:
             raise ConfigurationError(setting, f"expected a string or several, got {type(value).__name__}")
         if not value or value != value.strip():
             raise ConfigurationError(setting, f"expected no empty string and no white space around, got {value!r}")
-        if "," in value:
-            raise ConfigurationError(setting, "expected several as a list, got one string with a comma")
     return values
 
 

@@ -7,6 +7,7 @@ Each command lives in a module of its own, which is loaded when it is called.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 
 from .._version import __version__
@@ -20,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments, by default the process's.
 
     Returns:
-        The exit status: 0 where all is as it should be, 1 where not, 2 for a wrong call.
+        The exit status: 0 where all is as it should be, 1 where not, 2 for a wrong call or a missing extra.
     """
     parser = argparse.ArgumentParser(prog="cognito-guard", description="Guard Python web APIs with Amazon Cognito.")
     parser.add_argument("--version", action="version", version=__version__)
@@ -38,6 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    from .demo import run_demo
-
+    try:
+        from .demo import run_demo
+    except ImportError as error:
+        print(error, file=sys.stderr)
+        return 2
     return run_demo(serve=arguments.serve)

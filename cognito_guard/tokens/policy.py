@@ -192,6 +192,8 @@ def _check_client_ids(client_ids: Sequence[str]) -> None:
     for client_id in client_ids:
         if "://" in client_id or client_id.startswith("arn:"):
             raise ConfigurationError("client_id", f"expected an app client ID, got a URL or an ARN: {client_id!r}")
+        if "," in client_id:
+            raise ConfigurationError("client_id", "expected several as a list, got one string with a comma")
         if not client_id.isascii() or not client_id.isprintable() or " " in client_id:
             raise ConfigurationError("client_id", "expected an app client ID, got text with white space or non-ASCII")
         if len(client_id) > _MAX_CLIENT_ID_CHARS:

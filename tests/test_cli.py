@@ -1,0 +1,100 @@
+"""The command line: `cognito-guard`, also as `python -m cognito_guard`."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import httpx
+import pytest
+
+from cognito_guard import __version__
+from cognito_guard.cli import demo, main
+
+
+def test_demo_exits_with_zero_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    """The walk ends with a summary that counts the right answers, and the status is 0."""
+    assert main(["demo"]) == 0
+    summary = re.search(r"^(\d+) of (\d+) answers are right", capsys.readouterr().out, re.MULTILINE)
+    assert summary is not None
+    assert summary[1] == summary[2]
+    assert int(summary[2]) >= 12
+
+
+def test_demo_with_one_wrong_answer_exits_with_one(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One answer that is not to the letter what it should be makes the whole command fail."""
+    made = demo.Exchange
+
+    def expecting_better(**fields: Any) -> demo.Exchange:
+        exchange = made(**fields)
+        is_first = exchange.reason == "missing_token"
+        return replace(exchange, expected=(200, "", "")) if is_first else exchange
+
+    monkeypatch.setattr(demo, "Exchange", expecting_better)
+    assert main(["demo"]) == 1
+    assert "WRONG" in capsys.readouterr().out
+
+
+def test_demo_serve_keeps_both_up_and_its_curl_lines_work() -> None:
+    """With --serve the printed lines do what they show, until an interrupt ends both servers."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "cognito_guard", "demo", "--serve"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    ) as process:
+        assert process.stdout is not None
+        lines: list[str] = []
+        while len(curls := [line for line in lines if line.startswith("curl ")]) < 4:
+            lines.append(next(process.stdout))
+        statuses = [_status(shlex.split(line)[1:]) for line in curls]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=10) == 0
+    assert statuses == [401, 200, 403, 200]
+
+
+def _status(arguments: list[str]) -> int:
+    """Send the request of a curl line."""
+    url = next(argument for argument in arguments if argument.startswith("http://"))
+    options = dict(pairwise(arguments))
+    name, _, value = options.get("-H", "X-Nothing: at all").partition(": ")
+    user, _, secret = options.get("-u", "").partition(":")
+    form = dict([options["-d"].split("=")]) if "-d" in options else None
+    method = options.get("-X", "POST" if form else "GET")
+    return httpx.request(
+        method, url, headers={name: value}, data=form, auth=(user, secret) if user else None
+    ).status_code
+
+
+def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--version` prints the version and nothing else."""
+    with pytest.raises(SystemExit) as exit_info:
+        main(["--version"])
+    assert exit_info.value.code == 0
+    assert capsys.readouterr().out == f"{__version__}\n"
+
+
+@pytest.mark.parametrize("argv", [[], ["nonsense"], ["demo", "--nonsense"]])
+def test_wrong_call_exits_with_two(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """A call that makes no sense is told so, with the usual status."""
+    with pytest.raises(SystemExit) as exit_info:
+        main(argv)
+    assert exit_info.value.code == 2
+    assert "usage: cognito-guard" in capsys.readouterr().err
+
+
+def test_demo_without_its_extra_names_it() -> None:
+    """Where Starlette or uvicorn is missing, one line says what to install."""
+    code = "import sys; sys.modules['uvicorn'] = None; from cognito_guard.cli import main; sys.exit(main(['demo']))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.returncode == 2
+    assert ran.stderr == "the demo needs Starlette and uvicorn: pip install 'cognito-guard[demo]'\n"
