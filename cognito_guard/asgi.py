@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from .challenge import DEFAULT_REALM, WEBSOCKET_POLICY_VIOLATION, Challenge, check_realm
 from .errors import ConfigurationError, MissingTokenError, RefusalError
-from .guard import Anonymous, Guard, refuse
+from .guard import Anonymous, Guard, is_preflight, refuse
 from .principal import Principal
 from .requires import Requirement
 from .verifier import CognitoVerifier
@@ -23,6 +23,7 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+_GUARDED = ("http", "websocket")
 GUARD_KEY = "cognito_guard"
 """Where the Guard of a request is found in its ASGI scope."""
 
@@ -69,8 +70,10 @@ class CognitoMiddleware:
         self._verifier = verifier
         self._exempt = frozenset((exempt,) if isinstance(exempt, str) else exempt)
         for path in self._exempt:
-            if not path.startswith("/"):
+            if not isinstance(path, str) or not path.startswith("/"):
                 raise ConfigurationError("exempt", f"expected paths that begin with '/', got {path!r}")
+        if requirement is not None and not isinstance(requirement, Requirement):
+            raise ConfigurationError("requirement", "expected a Requires, or several composed")
         if requirement is not None and not required:
             raise ConfigurationError("requirement", "can't be met by the anonymous callers that required=False lets in")
         self._required = required
@@ -82,16 +85,19 @@ class CognitoMiddleware:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
+        if scope["type"] not in _GUARDED:
+            raise ConfigurationError("app", "only http and websocket can be guarded, got another kind of connection")
         try:
             principal = await self._principal(scope)
         except RefusalError as error:
-            await send_challenge(refuse(error, realm=self._realm, requirement=self._requirement), scope, send)
+            challenge = refuse(error, self._verifier, realm=self._realm, requirement=self._requirement)
+            await send_challenge(challenge, scope, send)
             return
         enter(scope, Guard(verifier=self._verifier, principal=principal, realm=self._realm))
         await self._app(scope, receive, send)
 
     async def _principal(self, scope: Scope) -> Principal | None:
-        if is_preflight(scope) or _routed_path(scope) in self._exempt:
+        if _is_preflight(scope) or _routed_path(scope) in self._exempt:
             return None
         try:
             principal = await self._verifier.aauthenticate(scope["headers"])
@@ -129,16 +135,15 @@ async def send_challenge(challenge: Challenge, scope: Scope, send: Send) -> None
     await send({"type": prefix + "http.response.body", "body": body})
 
 
-def is_preflight(scope: Scope) -> bool:
-    """Tell a CORS preflight, which browsers send without credentials, from any other OPTIONS request."""
+def _is_preflight(scope: Scope) -> bool:
     if scope["type"] != "http" or scope["method"] != "OPTIONS":
         return False
-    names = {name for name, _ in scope["headers"]}
-    return b"origin" in names and b"access-control-request-method" in names
+    return is_preflight(name.decode("latin-1") for name, _ in scope["headers"])
 
 
 def _routed_path(scope: Scope) -> str:
     """Return the path below the application's root, decoded as the router sees it; never one rebuilt from a URL."""
     path: str = scope["path"]
-    root: str = scope.get("root_path", "").rstrip("/")
-    return path[len(root) :] if path.startswith(f"{root}/") else path
+    root: str = scope.get("root_path", "")
+    below = path.removeprefix(root)
+    return below if path.startswith(root) and below[:1] in ("", "/") else path

@@ -98,7 +98,7 @@ def challenge_for(error: RefusalError, *, realm: str = DEFAULT_REALM, scopes: It
     Args:
         error: why.
         realm: the protection space, as checked by `check_realm`.
-        scopes: the scopes that the operation needs, told to a client that has yet to get a token.
+        scopes: all scopes that the operation needs, as far as they are known; those the error names are added.
     """
     answer = next(_ANSWERS[cls] for cls in type(error).__mro__ if cls in _ANSWERS)
     headers = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
@@ -127,11 +127,11 @@ def _bearer_challenge(error: RefusalError, answer: _Answer, realm: str, scopes: 
     if answer.error is not None:
         parameters |= {"error": answer.error, "error_description": answer.description}
     if isinstance(error, InsufficientScopeError):
-        scopes = error.required
+        scopes = (*scopes, *error.required)
     if isinstance(error, StepUpRequiredError):
         if error.max_age is not None:
             parameters["max_age"] = str(int(error.max_age))
         parameters["acr_values"] = " ".join(error.acr_values)
     elif not isinstance(error, InvalidRequestError):
-        parameters["scope"] = " ".join(scopes)
+        parameters["scope"] = " ".join(dict.fromkeys(scopes))
     return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in parameters.items() if value)

@@ -7,6 +7,7 @@ What every adapter shares, whatever its framework.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .challenge import DEFAULT_REALM, Challenge, challenge_for
@@ -40,7 +41,7 @@ class Guard:
                 raise MissingTokenError
             self.verifier.authorize(self.principal, requirement)
         except RefusalError as error:
-            return refuse(error, realm=self.realm, requirement=requirement)
+            return refuse(error, self.verifier, realm=self.realm, requirement=requirement)
         return None
 
 
@@ -49,10 +50,19 @@ class Anonymous:
 
     is_authenticated = False
     display_name = ""
+    identity = ""
 
 
-def refuse(error: RefusalError, *, realm: str, requirement: Requirement | None = None) -> Challenge:
-    """Log a refusal, by its reason alone, and return the answer to it."""
+def is_preflight(header_names: Iterable[str]) -> bool:
+    """Tell a CORS preflight, which browsers send without credentials, from any other OPTIONS request."""
+    return {name.lower() for name in header_names}.issuperset(("origin", "access-control-request-method"))
+
+
+def refuse(
+    error: RefusalError, verifier: CognitoVerifier, *, realm: str, requirement: Requirement | None = None
+) -> Challenge:
+    """Log a refusal, by its reason alone, and return the answer to it, which names every scope that is needed."""
     # Info at most: anybody can make any number of them.
     _log.info("request refused", extra={"reason": str(error.reason)})
-    return challenge_for(error, realm=realm, scopes=requirement.needed_scopes if requirement else ())
+    needed = requirement.needed_scopes if requirement else ()
+    return challenge_for(error, realm=realm, scopes=(*verifier.required_scopes, *needed))

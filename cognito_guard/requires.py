@@ -102,10 +102,10 @@ class Requirement:
         return ()
 
     def __and__(self, other: Requirement) -> Requirement:
-        return _AllOf((self, other))
+        return _AllOf((self, other)) if isinstance(other, Requirement) else NotImplemented
 
     def __or__(self, other: Requirement) -> Requirement:
-        return _AnyOf((self, other))
+        return _AnyOf((self, other)) if isinstance(other, Requirement) else NotImplemented
 
     def __invert__(self) -> Requirement:
         return _Not(self)
@@ -214,6 +214,21 @@ class Requires(Requirement):
 
     def _step_up(self, reason: Reason) -> StepUpRequiredError:
         return StepUpRequiredError(reason, max_age=self.max_age, acr_values=self.acr)
+
+
+def all_of(demands: Iterable[str | Requirement]) -> Requirement:
+    """
+    Return one requirement for scopes and requirements that must all be met.
+
+    Raises:
+        ConfigurationError: something that is neither.
+    """
+    requirement: Requirement = Requires()
+    for demand in demands:
+        if not isinstance(demand, str | Requirement):
+            raise ConfigurationError("requires", "expected scopes, one string each, and requirements")
+        requirement &= Requires(scopes=demand) if isinstance(demand, str) else demand
+    return requirement
 
 
 @dataclass(frozen=True, slots=True)

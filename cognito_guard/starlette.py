@@ -1,27 +1,25 @@
-"""
-Be at home in Starlette: `@requires` with proper challenges, and a backend for its AuthenticationMiddleware.
-"""
+"""Be at home in Starlette: `@requires` with proper challenges, and a backend for its AuthenticationMiddleware."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import wraps
-from inspect import iscoroutinefunction
+from inspect import isclass, iscoroutinefunction
 from typing import Any, ParamSpec, TypeAlias, TypeGuard, cast
 
 try:
     from starlette.authentication import AuthCredentials, AuthenticationBackend, AuthenticationError, BaseUser
     from starlette.requests import HTTPConnection
     from starlette.responses import Response
-    from starlette.websockets import WebSocket
+    from starlette.websockets import WebSocket, WebSocketState
 except ImportError as cause:
     raise ImportError("cognito_guard.starlette needs Starlette: pip install 'cognito-guard[asgi]'") from cause
 
 from .asgi import GUARD_KEY, enter, send_challenge
-from .challenge import DEFAULT_REALM, Challenge, check_realm
+from .challenge import DEFAULT_REALM, WEBSOCKET_POLICY_VIOLATION, Challenge, check_realm
 from .errors import ConfigurationError, MissingTokenError, RefusalError
 from .guard import Guard, refuse
-from .requires import Requirement, Requires
+from .requires import Requirement, all_of
 from .verifier import CognitoVerifier
 
 P = ParamSpec("P")
@@ -38,11 +36,11 @@ def requires(*demands: str | Requirement) -> Callable[[Handler[P]], Handler[P]]:
     The answer to a caller who may not is the challenge of RFC 6750 or 9470.  Needs `CognitoMiddleware` or
     `CognitoBackend` in front, and raises ConfigurationError on the first request without.
     """
-    requirement: Requirement = Requires()
-    for demand in demands:
-        requirement &= Requires(scopes=demand) if isinstance(demand, str) else demand
+    requirement = all_of(demands)
 
     def decorate(handler: Handler[P]) -> Handler[P]:
+        if isclass(handler):
+            raise ConfigurationError("requires", "guards functions and methods: decorate the class's handlers")
         if iscoroutinefunction(handler):
             return _guarded_async(handler, requirement)
 
@@ -64,20 +62,21 @@ def _guarded_async(handler: Callable[P, Awaitable[Any]], requirement: Requiremen
         challenge = _guard(connection).challenge(requirement)
         if challenge is None:
             return await handler(*args, **kwargs)
-        if isinstance(connection, WebSocket):
+        if not isinstance(connection, WebSocket):
+            return response_for(challenge)
+        if connection.application_state is WebSocketState.CONNECTING:
             return await send_challenge(challenge, connection.scope, connection.send)
-        return response_for(challenge)
+        return await connection.close(WEBSOCKET_POLICY_VIOLATION)
 
     return guarded
 
 
 class CognitoBackend(AuthenticationBackend):
     """
-    Authenticate for Starlette's own AuthenticationMiddleware.
+    Authenticate for Starlette's AuthenticationMiddleware: its `backend=`, and as `on_error` its `on_error=`.
 
-    `Middleware(AuthenticationMiddleware, backend=backend, on_error=backend.on_error)`: without `on_error`
-    Starlette answers every bad token with a plain 400.  A request without credentials is anonymous here;
-    what needs a caller says so with `@requires`.
+    Without the latter Starlette answers every bad token with a plain 400.  A request without credentials is
+    anonymous here; what needs a caller says so with `@requires`.
     """
 
     def __init__(self, verifier: CognitoVerifier, *, realm: str = DEFAULT_REALM) -> None:
@@ -104,7 +103,7 @@ class CognitoBackend(AuthenticationBackend):
         except MissingTokenError:
             pass
         except RefusalError as error:
-            raise ChallengeError(refuse(error, realm=self._realm)) from error
+            raise ChallengeError(refuse(error, self._verifier, realm=self._realm)) from error
         enter(conn.scope, Guard(verifier=self._verifier, principal=principal, realm=self._realm))
         if principal is None:
             return None

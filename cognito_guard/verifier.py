@@ -159,6 +159,11 @@ class CognitoVerifier:
         """The user pool with its accepted issuers."""
         return self._pool
 
+    @property
+    def required_scopes(self) -> tuple[str, ...]:
+        """The scopes that every token must carry."""
+        return self._floor.needed_scopes if self._floor else ()
+
     def verify(self, token: str) -> Principal:
         """
         Verify a token; may block for a fetch of keys, at most the schedule's deadline.
