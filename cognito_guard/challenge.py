@@ -117,7 +117,7 @@ def challenge_for(error: RefusalError, *, realm: str = DEFAULT_REALM, scopes: It
 
 def check_realm(realm: str) -> None:
     """Raise ConfigurationError unless the realm can stand in a challenge as it is."""
-    if not _QUOTABLE.fullmatch(realm):
+    if not isinstance(realm, str) or not _QUOTABLE.fullmatch(realm):
         raise ConfigurationError("realm", "expected printable ASCII without quotes and backslashes")
 
 

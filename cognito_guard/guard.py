@@ -64,5 +64,5 @@ def refuse(
     """Log a refusal, by its reason alone, and return the answer to it, which names every scope that is needed."""
     # Info at most: anybody can make any number of them.
     _log.info("request refused", extra={"reason": str(error.reason)})
-    needed = requirement.needed_scopes if requirement else ()
+    needed = () if requirement is None else requirement.needed_scopes
     return challenge_for(error, realm=realm, scopes=(*verifier.required_scopes, *needed))

@@ -7,7 +7,8 @@ Immutable through and through, so that one handler's change is never another req
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NoReturn, cast
 
@@ -28,8 +29,8 @@ class Actor:
         actor: who acted before it, or None.
     """
 
-    subject: str | None
-    claims: Mapping[str, Any]
+    subject: str | None = field(repr=False)
+    claims: Mapping[str, Any] = field(repr=False)
     actor: Actor | None
 
 
@@ -53,13 +54,13 @@ class Principal:
 
     def __init__(self, claims: Mapping[str, Any], *, user_pool_id: str) -> None:
         """
-        Take claims as `CognitoVerifier.verify` leaves them: checked, or as a test makes them.
+        Copy claims that a test made, in the shape of a verified token's.
 
         Args:
             claims: the token's claims, at least `sub`, `iss`, `token_use`, `exp`, `iat` and the client.
             user_pool_id: the pool that issued them.
         """
-        _set(self, "_claims", claims)
+        _set(self, "_claims", deepcopy(dict(claims)))
         _set(self, "_user_pool_id", user_pool_id)
 
     @property
@@ -214,6 +215,14 @@ class Principal:
         kind = "machine" if self.is_machine else "person"
         size = f"{len(self.scopes)} scopes, {len(self.groups)} groups"
         return f"<Principal {kind} of {self.user_pool_id}, {self.token_use} token, {size}>"
+
+
+def principal_of(claims: Mapping[str, Any], user_pool_id: str) -> Principal:
+    """Return the principal of claims that nobody else holds; they are not copied."""
+    principal = object.__new__(Principal)
+    _set(principal, "_claims", claims)
+    _set(principal, "_user_pool_id", user_pool_id)
+    return principal
 
 
 def _restore(claims: Mapping[str, Any], user_pool_id: str) -> Principal:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import iscoroutinefunction
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias, cast
 
 from .errors import (
     AuthorizationError,
@@ -23,14 +23,14 @@ from .errors import (
     StepUpRequiredError,
 )
 from .principal import Principal
-from .tokens.jws import is_array
+from .settings import check_seconds, several
 
 Refusal: TypeAlias = AuthorizationError | StepUpRequiredError
 
 # RFC 6749 §3.3 for a scope; Cognito's own grammar for a resource server's identifier and scope names.
-_SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
+SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
 _SCOPE_NAME = re.compile(r"[\x21\x23-\x2E\x30-\x5B\x5D-\x7E]+")
-_ACR = _SCOPE
+_ACR = SCOPE
 
 
 class ResourceServer(Mapping[str, str]):
@@ -52,10 +52,12 @@ class ResourceServer(Mapping[str, str]):
         Raises:
             ConfigurationError: a name that Cognito's grammar does not allow.
         """
-        if not _SCOPE.fullmatch(identifier):
+        if not isinstance(identifier, str) or not SCOPE.fullmatch(identifier):
             raise ConfigurationError("identifier", f"expected printable ASCII without white space, got {identifier!r}")
+        if not isinstance(scopes, Mapping):
+            raise ConfigurationError("scopes", "expected short names mapped to descriptions")
         for name in scopes:
-            if not _SCOPE_NAME.fullmatch(name):
+            if not isinstance(name, str) or not _SCOPE_NAME.fullmatch(name):
                 raise ConfigurationError("scopes", f"expected short names without '/' and white space, got {name!r}")
         self.identifier = identifier
         self.descriptions = MappingProxyType(dict(scopes))
@@ -110,6 +112,10 @@ class Requirement:
     def __invert__(self) -> Requirement:
         return _Not(self)
 
+    def __bool__(self) -> NoReturn:
+        # `a and b` is b: a demand would be dropped in silence.
+        raise TypeError("requirements are composed with &, | and ~, not with and, or and not")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, init=False)
 class Requires(Requirement):
@@ -161,17 +167,19 @@ class Requires(Requirement):
             ConfigurationError: an empty or unspeakable scope, group or class, a negative age, an async predicate.
         """
         put = object.__setattr__
-        put(self, "scopes", _names("scopes", scopes, _SCOPE))
-        put(self, "any_scopes", _names("any_scopes", any_scopes, _SCOPE))
-        put(self, "groups", frozenset(_names("groups", groups)))
-        put(self, "any_groups", frozenset(_names("any_groups", any_groups)))
-        put(self, "acr", _names("acr", acr, _ACR))
-        put(self, "client_id", frozenset(_names("client_id", client_id)))
-        put(self, "actor", frozenset(_names("actor", actor)))
+        put(self, "scopes", names("scopes", scopes, SCOPE))
+        put(self, "any_scopes", names("any_scopes", any_scopes, SCOPE))
+        put(self, "groups", frozenset(names("groups", groups)))
+        put(self, "any_groups", frozenset(names("any_groups", any_groups)))
+        put(self, "acr", names("acr", acr, _ACR))
+        put(self, "client_id", frozenset(names("client_id", client_id)))
+        put(self, "actor", frozenset(names("actor", actor)))
         put(self, "claims", MappingProxyType(dict(claims)))
-        if max_age is not None and not max_age >= 0:
-            raise ConfigurationError("max_age", "expected seconds, 0 or more")
+        if max_age is not None:
+            check_seconds("max_age", max_age)
         put(self, "max_age", max_age)
+        if predicate is not None and not callable(predicate):
+            raise ConfigurationError("predicate", f"expected a function, got {type(predicate).__name__}")
         if predicate is not None and _is_async(predicate):
             # Its coroutine would be true for everybody.
             raise ConfigurationError("predicate", "expected a plain function, got an async one")
@@ -193,7 +201,7 @@ class Requires(Requirement):
             return self._step_up(Reason.WEAK_AUTHENTICATION)
         if self.max_age is not None:
             auth_time = principal.auth_time
-            if auth_time is None or now - auth_time > self.max_age:
+            if auth_time is None or not now - auth_time <= self.max_age:
                 return self._step_up(Reason.STALE_AUTHENTICATION)
         return None
 
@@ -279,21 +287,32 @@ def _severity(refusal: Refusal) -> int:
 
 
 def _has_claims(claims: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:
-    # The type too: True == 1 in Python, and is not the same claim.
     return all(name in claims and _same(claims[name], value) for name, value in expected.items())
 
 
-def _same(claim: Any, value: Any) -> bool:
-    wanted = tuple(value) if is_array(value) else value
-    return type(claim) is type(wanted) and bool(claim == wanted)
+def _same(claim: Any, wanted: Any) -> bool:
+    """Compare as JSON does: to Python True equals 1, and a list no tuple."""
+    if isinstance(claim, Mapping) and isinstance(wanted, Mapping):
+        one, other = cast("Mapping[str, Any]", claim), cast("Mapping[str, Any]", wanted)
+        return one.keys() == other.keys() and all(_same(one[name], other[name]) for name in one)
+    if isinstance(claim, tuple) and isinstance(wanted, list | tuple):
+        items, others = cast("Sequence[Any]", claim), cast("Sequence[Any]", wanted)
+        return len(items) == len(others) and all(map(_same, items, others))
+    return bool(cast("Any", claim) == wanted and cast("object", claim).__class__ is wanted.__class__)
 
 
-def _names(setting: str, given: str | Iterable[str], grammar: re.Pattern[str] | None = None) -> tuple[str, ...]:
-    names: Sequence[Any] = (given,) if isinstance(given, str) else tuple(given)
-    for name in names:
-        if not isinstance(name, str) or not name or (grammar is not None and not grammar.fullmatch(name)):
-            raise ConfigurationError(setting, f"expected non-empty names without white space, got {name!r}")
-    return tuple(dict.fromkeys(names))
+def names(setting: str, given: Any, grammar: re.Pattern[str] | None = None) -> tuple[str, ...]:
+    """
+    Return one name or several as a tuple, without repetition.
+
+    Raises:
+        ConfigurationError: no string, an empty one, or one that the grammar does not allow.
+    """
+    found = several(setting, given)
+    for name in found:
+        if grammar is not None and not grammar.fullmatch(name):
+            raise ConfigurationError(setting, f"expected ASCII without white space, quote and backslash, got {name!r}")
+    return tuple(dict.fromkeys(found))
 
 
 def _is_async(predicate: Callable[[Principal], bool]) -> bool:

@@ -6,6 +6,7 @@ Only the forms are judged here; what a value may be is judged where it is used.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any, cast
@@ -38,34 +39,65 @@ def several(setting: str, given: Any) -> tuple[Any, ...]:
         if not isinstance(value, str):
             raise ConfigurationError(setting, f"expected a string or several, got {type(value).__name__}")
         if not value or value != value.strip():
-            raise ConfigurationError(setting, f"expected no empty string and no white space around, got {value!r}")
+            raise ConfigurationError(setting, f"expected non-empty strings without white space around, got {value!r}")
     return values
 
 
-def arguments_from_mapping(settings: Mapping[str, Any]) -> dict[str, Any]:
+def check_seconds(setting: str, value: object, *, at_most: float = math.inf, above_zero: bool = False) -> None:
+    """
+    Check a number of seconds.
+
+    Raises:
+        ConfigurationError: it is no finite int or float, or out of bounds.
+    """
+    lower = "more than 0" if above_zero else "0 or more"
+    bound = f"{'above' if above_zero else 'from'} 0 to {at_most:g}" if at_most < math.inf else lower
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ConfigurationError(setting, f"expected a number of seconds, {bound}, got {type(value).__name__}")
+    try:
+        seconds = float(value)
+    except OverflowError:
+        seconds = math.inf
+    # Also where it is not a number: every comparison with NaN is false.
+    if not (seconds > 0 if above_zero else seconds >= 0) or not seconds <= at_most or seconds == math.inf:
+        raise ConfigurationError(setting, f"expected a finite number of seconds, {bound}")
+
+
+def arguments_from_mapping(settings: Mapping[str, Any], **given: Any) -> dict[str, Any]:
     """
     Return a mapping's entries as arguments.
 
+    Args:
+        settings: names, in any case, to values.
+        given: arguments that win over them.
+
     Raises:
-        ConfigurationError: a key that no setting has, or a required one missing.
+        ConfigurationError: a key that no setting has or that stands twice, or a required one missing.
     """
     arguments: dict[str, Any] = {}
     for name, value in settings.items():
-        argument = name.lower()
+        argument = str(name).lower()
         if argument not in _NAMES:
             close = get_close_matches(argument, _NAMES, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(_NAMES)}"
-            raise ConfigurationError(name, f"no such setting; {hint}")
+            raise ConfigurationError(str(name), f"no such setting; {hint}")
+        if argument in arguments:
+            raise ConfigurationError(name, "stands there twice, in two spellings")
         arguments[argument] = value
+    arguments |= given
     for name in _REQUIRED:
         if name not in arguments:
             raise ConfigurationError(name, "is required")
     return arguments
 
 
-def arguments_from_env(environ: Mapping[str, str]) -> dict[str, Any]:
+def arguments_from_env(environ: Mapping[str, str], **given: Any) -> dict[str, Any]:
     """
     Return the environment's settings as arguments; an empty variable counts as unset.
+
+    Args:
+        environ: variables to texts.
+        given: arguments that win over them.
 
     Raises:
         ConfigurationError: a value of the wrong form, or a required variable missing; named as the variable.
@@ -75,6 +107,7 @@ def arguments_from_env(environ: Mapping[str, str]) -> dict[str, Any]:
         variable = _ENV_PREFIX + name.upper()
         if value := environ.get(variable, "").strip():
             arguments[name] = _value(variable, name, value)
+    arguments |= given
     for name in _REQUIRED:
         if name not in arguments:
             raise ConfigurationError(_ENV_PREFIX + name.upper(), "is required, and not in the environment")

@@ -19,8 +19,8 @@ from .keys.freshness import RefreshSchedule
 from .keys.keyset import InvalidKeySetError, Key, KeySet
 from .keys.source import KeySource, RemoteKeys, StaticKeys
 from .pool import IssuerFormat, UserPool
-from .principal import Principal
-from .requires import Requirement, Requires
+from .principal import Principal, principal_of
+from .requires import SCOPE, Requirement, Requires, names
 from .settings import arguments_from_env, arguments_from_mapping, several
 from .tokens.bearer import Headers, authorization_values, bearer_token
 from .tokens.jws import MAX_TOKEN_BYTES, UnverifiedToken, parse
@@ -105,20 +105,21 @@ class CognitoVerifier:
             allow_insecure_http=allow_insecure_http,
             static_keys=jwks is not None,
         )
+        floor = names("required_scopes", required_scopes, SCOPE)
         self._policy = Policy.create(
             client_id=client_id if client_id is ANY_CLIENT else several("client_id", client_id),
             token_use=several("token_use", token_use),
             resource=several("resource", resource),
             resource_binding=resource_binding,
-            client_stands_in=bool(required_scopes),
+            client_stands_in=bool(floor),
             leeway=leeway,
             max_token_age=max_token_age,
             max_token_lifetime=max_token_lifetime,
         )
-        if max_token_bytes < 1:
+        if type(max_token_bytes) is not int or max_token_bytes < 1:
             raise ConfigurationError("max_token_bytes", "expected a positive number of bytes")
         self._max_token_bytes = max_token_bytes
-        self._floor = Requires(scopes=required_scopes) if required_scopes else None
+        self._floor = Requires(scopes=floor) if floor else None
         self._implied = _closure(implies)
         self._clock = clock
         self._keys = _key_source(self._pool, jwks, jwks_uri, schedule, fetch, timer)
@@ -136,7 +137,7 @@ class CognitoVerifier:
         Raises:
             ConfigurationError: an unknown key, or as the constructor does.
         """
-        return cls(**{**arguments_from_mapping(settings), **arguments})
+        return cls(**arguments_from_mapping(settings, **arguments))
 
     @classmethod
     def from_env(cls, *, environ: Mapping[str, str] = os.environ, **arguments: Any) -> CognitoVerifier:
@@ -152,7 +153,7 @@ class CognitoVerifier:
         Raises:
             ConfigurationError: as the constructor does.
         """
-        return cls(**{**arguments_from_env(environ), **arguments})
+        return cls(**arguments_from_env(environ, **arguments))
 
     @property
     def user_pool(self) -> UserPool:
@@ -162,7 +163,7 @@ class CognitoVerifier:
     @property
     def required_scopes(self) -> tuple[str, ...]:
         """The scopes that every token must carry."""
-        return self._floor.needed_scopes if self._floor else ()
+        return () if self._floor is None else self._floor.needed_scopes
 
     def verify(self, token: str) -> Principal:
         """
@@ -251,7 +252,7 @@ class CognitoVerifier:
         if unverified.header_segment not in self._known_headers:
             self._remember_header(unverified)
         self._policy.check(unverified.claims, self._clock())
-        principal = Principal(unverified.claims, user_pool_id=self._pool.user_pool_id)
+        principal = principal_of(unverified.claims, self._pool.user_pool_id)
         if self._floor is not None:
             self.authorize(principal, self._floor)
         return principal
@@ -274,10 +275,14 @@ def _key_source(
     fetch: Fetch | None,
     timer: Callable[[], float],
 ) -> KeySource:
+    if not isinstance(schedule, RefreshSchedule):
+        raise ConfigurationError("schedule", f"expected a RefreshSchedule, got {type(schedule).__name__}")
     if jwks is None:
         return RemoteKeys(pool.jwks_uris, schedule=schedule, fetch=fetch or HTTPSFetch(), timer=timer)
     if jwks_uri is not None or fetch is not None:
         raise ConfigurationError("jwks", "excludes jwks_uri and fetch: keys that are given are never fetched")
+    if not isinstance(jwks, Mapping):
+        raise ConfigurationError("jwks", f"expected a JWKS document as a mapping, got {type(jwks).__name__}")
     try:
         return StaticKeys(KeySet.from_document(jwks))
     except InvalidKeySetError as cause:

@@ -20,6 +20,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from .._version import __version__
 from ..errors import CognitoGuardError, ConfigurationError
+from ..pool import is_loopback
 
 if TYPE_CHECKING:
     from http.client import HTTPResponse
@@ -29,7 +30,11 @@ MAX_JWKS_BYTES = 256 * 1024
 
 _OK = 200
 _REFUSALS = (403, 404)
-_DEFAULT_PORTS = {"https": 443, "http": 80}
+_HTTPS_PORT = 443
+_HTTP_PORT = 80
+# What an answer may take beside its body.  Counted where bytes come in: a chunk of negative size makes
+# the standard library read to the end, and its headers alone may be megabytes.
+_OVERHEAD_BYTES = 64 * 1024
 _CHUNK_BYTES = 64 * 1024
 
 
@@ -117,10 +122,10 @@ class HTTPSFetch:
                 raise TimeoutError("the deadline has passed")
             return remaining
 
-        parts = urlsplit(uri)
         try:
+            parts = urlsplit(uri)
             with closing(self._connected(parts, left)) as sock:
-                stream = _Stream(sock, left)
+                stream = _Stream(sock, left, self._max_bytes + _OVERHEAD_BYTES)
                 stream.sendall(_request("GET", _target(parts), parts.netloc))
                 return self._body(stream.response("GET"))
         except (OSError, HTTPException, ValueError) as cause:
@@ -129,10 +134,13 @@ class HTTPSFetch:
 
     def _connected(self, parts: SplitResult, left: Callable[[], float]) -> socket.socket:
         host = parts.hostname or ""
-        port = parts.port or _DEFAULT_PORTS[parts.scheme]
-        if parts.scheme == "http":
-            return _connect(host, port, left)
+        if parts.scheme == "http" and is_loopback(host):
+            return _connect(host, parts.port or _HTTP_PORT, left)
+        if parts.scheme != "https" or not host:
+            raise FetchError("neither an https URI, nor one of http and a loopback host")
         import ssl
+
+        port = parts.port or _HTTPS_PORT
 
         context = ssl.create_default_context(cafile=self._ca_file)
         sock = _connect_by_proxy(host, port, left)
@@ -164,33 +172,39 @@ class HTTPSFetch:
 
 
 class _Reader(io.RawIOBase):
-    """Read from a socket, each time within what is left of the deadline."""
+    """Read from a socket, each time within what is left of the deadline and of the cap."""
 
-    def __init__(self, sock: socket.socket, left: Callable[[], float]) -> None:
+    def __init__(self, sock: socket.socket, left: Callable[[], float], max_bytes: int) -> None:
         self._sock = sock
         self._left = left
+        self._bytes_left = max_bytes
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         self._sock.settimeout(self._left())
-        return self._sock.recv_into(buffer)
+        count = self._sock.recv_into(buffer)
+        self._bytes_left -= count
+        if self._bytes_left < 0:
+            raise FetchError("the endpoint sent more than the limit")
+        return count
 
 
 class _Stream:
-    """Be as much of a socket as HTTPResponse asks for, within one deadline."""
+    """Be as much of a socket as HTTPResponse asks for, within one deadline and one cap."""
 
-    def __init__(self, sock: socket.socket, left: Callable[[], float]) -> None:
+    def __init__(self, sock: socket.socket, left: Callable[[], float], max_bytes: int) -> None:
         self._sock = sock
         self._left = left
+        self._max_bytes = max_bytes
 
     def sendall(self, data: bytes) -> None:
         self._sock.settimeout(self._left())
         self._sock.sendall(data)
 
     def makefile(self, *_: object) -> io.BufferedReader:
-        return io.BufferedReader(_Reader(self._sock, self._left))
+        return io.BufferedReader(_Reader(self._sock, self._left, self._max_bytes))
 
     def response(self, method: str) -> HTTPResponse:
         """Read status line and headers."""
@@ -202,12 +216,13 @@ class _Stream:
 
 
 def _connect(host: str, port: int, left: Callable[[], float]) -> socket.socket:
-    """Connect to the first address that answers; socket.create_connection gives each one the whole time."""
+    """Connect to the first address that answers, each with its share of what is left."""
+    addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     failure: OSError = OSError("the name has no address")
-    for family, kind, proto, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+    for tried, (family, kind, proto, _, address) in enumerate(addresses):
         sock = socket.socket(family, kind, proto)
         try:
-            sock.settimeout(left())
+            sock.settimeout(left() / (len(addresses) - tried))
             sock.connect(address)
         except OSError as error:
             sock.close()
@@ -223,14 +238,14 @@ def _connect_by_proxy(host: str, port: int, left: Callable[[], float]) -> socket
 
     proxies = getproxies()
     url = proxies.get("https") or proxies.get("all")
-    if not url or proxy_bypass(host):
+    if not url or proxy_bypass(f"{host}:{port}"):
         return _connect(host, port, left)
     proxy = urlsplit(url if "://" in url else f"http://{url}")
     if proxy.scheme != "http" or not proxy.hostname:
         raise FetchError("the proxy of the environment is no http:// URL")
-    sock = _connect(proxy.hostname, proxy.port or _DEFAULT_PORTS["http"], left)
+    sock = _connect(proxy.hostname, proxy.port or _HTTP_PORT, left)
     try:
-        stream = _Stream(sock, left)
+        stream = _Stream(sock, left, _OVERHEAD_BYTES)
         authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         stream.sendall(_request("CONNECT", authority, authority, _proxy_credentials(proxy)))
         if (status := stream.response("CONNECT").status) != _OK:

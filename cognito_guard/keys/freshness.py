@@ -28,7 +28,15 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from ..errors import ConfigurationError
+from ..settings import check_seconds
 from .keyset import NO_KEYS, KeySet
+
+# 1 second becomes at most 30.
+_BACKOFF_GROWTH = 30
+# Longer than any request lives; and a thread can't wait for ever.
+_MAX_DEADLINE = 300.0
+# More would not be a bucket: it is there to keep a flood out.
+_MAX_BURST = 100
 
 
 class Step(Enum):
@@ -53,8 +61,7 @@ class RefreshSchedule:
             goes unnoticed.
         cooldown: one try for an unknown key ID is earned per this time.
         burst: how many such tries can be saved up.
-        backoff: the wait after a failed fetch; it doubles with each further failure ...
-        max_backoff: ... up to this.
+        backoff: the wait after a failed fetch; it doubles with each further failure, up to 30 times itself.
         deadline: what one fetch may take in all, and the longest that anyone waits for it.
 
     Raises:
@@ -66,21 +73,24 @@ class RefreshSchedule:
     cooldown: float = 10.0
     burst: int = 2
     backoff: float = 1.0
-    max_backoff: float = 30.0
     deadline: float = 3.0
 
     def __post_init__(self) -> None:
-        for name in ("fresh_for", "stale_for", "cooldown", "burst", "backoff", "max_backoff", "deadline"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-                raise ConfigurationError(name, "expected a finite number of seconds, 0 or more")
-        for name in ("cooldown", "backoff", "deadline"):
-            if getattr(self, name) == 0:
-                raise ConfigurationError(name, "expected more than 0: a flood of tokens would be one of fetches")
-        if not isinstance(self.burst, int) or self.burst < 1:
-            raise ConfigurationError("burst", "expected a whole number, 1 or more: a rotation must be seen")
-        if self.max_backoff < self.backoff:
-            raise ConfigurationError("max_backoff", "expected no less than backoff")
+        check_seconds("fresh_for", self.fresh_for)
+        check_seconds("stale_for", self.stale_for)
+        # Without these a flood of tokens would be a flood of fetches.
+        check_seconds("cooldown", self.cooldown, above_zero=True)
+        check_seconds("backoff", self.backoff, above_zero=True)
+        check_seconds("deadline", self.deadline, above_zero=True, at_most=_MAX_DEADLINE)
+        if self.fresh_for + self.stale_for == 0:
+            raise ConfigurationError("fresh_for", "expected more than 0 together with stale_for: keys must be of use")
+        if type(self.burst) is not int or not 1 <= self.burst <= _MAX_BURST:
+            raise ConfigurationError("burst", f"expected a whole number from 1 to {_MAX_BURST}")
+
+    @property
+    def max_backoff(self) -> float:
+        """The longest wait after a failed fetch."""
+        return self.backoff * _BACKOFF_GROWTH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +102,7 @@ class Held:
         keys: the last usable answer; empty before the first.
         fetched_at: when it came.
         failures: failed attempts since the last success.
+        problem: why the last of them failed, in our words.
         retry_at: before this nothing is fetched, for whatever reason.
         tries: what the bucket of tries for unknown key IDs held ...
         tries_at: ... at this time.
@@ -100,6 +111,7 @@ class Held:
     keys: KeySet = NO_KEYS
     fetched_at: float = -math.inf
     failures: int = 0
+    problem: str = ""
     retry_at: float = -math.inf
     tries: float
     tries_at: float
@@ -109,8 +121,8 @@ class Held:
         return 0 <= now - self.fetched_at < schedule.fresh_for + schedule.stale_for
 
     def is_fetchable(self, now: float, schedule: RefreshSchedule) -> bool:
-        """Tell whether no backoff is on. A wait longer than any backoff is a timer that jumped back."""
-        return not 0 < self.retry_at - now <= schedule.max_backoff
+        """Tell whether no backoff is on. A wait far longer than any backoff is a timer that jumped back."""
+        return not 0 < self.retry_at - now <= 2 * schedule.max_backoff
 
     def tries_left(self, now: float, schedule: RefreshSchedule) -> float:
         """Return what the bucket for unknown key IDs holds now."""
@@ -160,10 +172,10 @@ def try_spent(held: Held, now: float, schedule: RefreshSchedule) -> Held:
 
 def succeeded(held: Held, keys: KeySet, now: float) -> Held:
     """Return the state after a usable answer: it replaces the held set whole, and ends any backoff."""
-    return replace(held, keys=keys, fetched_at=now, failures=0, retry_at=-math.inf)
+    return replace(held, keys=keys, fetched_at=now, failures=0, problem="", retry_at=-math.inf)
 
 
-def failed(held: Held, now: float, schedule: RefreshSchedule, retry_after: float = 0.0) -> Held:
+def failed(held: Held, now: float, schedule: RefreshSchedule, retry_after: float = 0.0, *, problem: str = "") -> Held:
     """
     Return the state after a failed attempt: nothing held is dropped, and the backoff grows.
 
@@ -172,7 +184,8 @@ def failed(held: Held, now: float, schedule: RefreshSchedule, retry_after: float
         now: monotonic seconds.
         schedule: the bounds.
         retry_after: what the endpoint asked for, in seconds; honoured up to `max_backoff`.
+        problem: why it failed.
     """
     # The exponent is bounded: an outage of days must not overflow a float.
     wait = min(schedule.max_backoff, max(schedule.backoff * 2.0 ** min(held.failures, 64), retry_after))
-    return replace(held, failures=held.failures + 1, retry_at=now + wait)
+    return replace(held, failures=held.failures + 1, problem=problem, retry_at=now + wait)

@@ -32,7 +32,7 @@ _PADDING = PKCS1v15()
 _HASH = SHA256()
 _PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 _MIN_EXPONENT = 65537
-_MAX_EXPONENT_BYTES = 4
+_MAX_EXPONENT = 2**32 - 1
 
 
 class InvalidKeySetError(CognitoGuardError):
@@ -152,14 +152,15 @@ def _sound_numbers(modulus: Any, exponent: Any) -> bool:
     """Judge `n` and `e` before any arithmetic is done with them."""
     if not (isinstance(modulus, str) and isinstance(exponent, str) and modulus.isascii() and exponent.isascii()):
         return False
-    if len(modulus) > MAX_RSA_BITS // 6 + 3 or len(exponent) > _MAX_EXPONENT_BYTES * 2:
+    if len(modulus) > MAX_RSA_BITS // 4 or len(exponent) > MAX_RSA_BITS // 4:
         return False
     try:
         n = int.from_bytes(decode_base64url(modulus.encode()), "big")
         e = int.from_bytes(decode_base64url(exponent.encode()), "big")
     except NotStrictError:
         return False
-    return MIN_RSA_BITS <= n.bit_length() <= MAX_RSA_BITS and n % 2 == 1 and e >= _MIN_EXPONENT and e % 2 == 1
+    sound_modulus = MIN_RSA_BITS <= n.bit_length() <= MAX_RSA_BITS and n % 2 == 1
+    return sound_modulus and _MIN_EXPONENT <= e <= _MAX_EXPONENT and e % 2 == 1
 
 
 def _parsed(kid: str, jwk: Mapping[str, Any]) -> Key | None:

@@ -13,9 +13,10 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import contextmanager
 from typing import Protocol
 from weakref import WeakSet
 
@@ -195,7 +196,7 @@ class RemoteKeys:
 
     def _refresh_if_due(self) -> _Ticket | None:
         held, now = self._held, self._timer()
-        if now - held.fetched_at < self._schedule.fresh_for or not held.is_fetchable(now, self._schedule):
+        if 0 <= now - held.fetched_at < self._schedule.fresh_for or not held.is_fetchable(now, self._schedule):
             return None
         return self._join_or_start(held, next(iter(self._jwks_uris)), now, spend_try=False)
 
@@ -206,46 +207,62 @@ class RemoteKeys:
 
     def _join_or_start(self, held: Held, issuer: str, now: float, *, spend_try: bool) -> _Ticket | None:
         """Return the ticket in flight, or a new one, or None where the decision rests on a past state."""
-        with self._lock:
-            ticket = self._ticket
-            if ticket is not None and now < ticket.expires_at:
-                return ticket
-            if ticket is not None:
-                self._give_up(now)
+        with self._changing():
+            if self._ticket is not None and now < self._ticket.expires_at:
+                return self._ticket
+            if self._ticket is not None:
+                self._fail("the fetch hangs")
             if self._held is not held:
                 return None
             if spend_try and held.is_usable(now, self._schedule):
                 self._held = try_spent(held, now, self._schedule)
             self._ticket = ticket = _Ticket(now + self._schedule.deadline)
-            worker = threading.Thread(
-                target=self._run, args=(ticket, self._endpoints(issuer, now)), name=REFRESH_THREAD, daemon=True
-            )
             try:
-                worker.start()
+                self._start(ticket, self._endpoints(issuer, now))
             except RuntimeError:  # the interpreter is shutting down, or out of threads
-                self._give_up(now)
+                self._fail("no thread could be started")
                 return None
             return ticket
 
-    def _give_up(self, now: float) -> None:
+    @contextmanager
+    def _changing(self) -> Generator[None]:
+        """Hold the lock, and afterwards log a change of state: a handler may come back here and need the lock."""
+        with self._lock:
+            before = self._held
+            yield
+            after = self._held
+        if after.failures and not before.failures:
+            _log.warning("fetching keys failed", extra={"problem": after.problem})
+        elif before.failures and not after.failures:
+            _log.info("fetching keys works again", extra={"failures": before.failures})
+
+    def _fail(self, problem: str, retry_after: float = 0.0) -> None:
         """Count the fetch in flight as failed; the lock is held."""
         self._ticket = None
-        self._held = failed(self._held, now, self._schedule)
+        self._held = failed(self._held, self._timer(), self._schedule, retry_after, problem=problem)
 
     def _endpoints(self, issuer: str, now: float) -> list[str]:
         uris = list(dict.fromkeys((self._jwks_uris[issuer], *self._jwks_uris.values())))
         return [uri for uri in uris if now >= self._refused_until.get(uri, now)] or uris
 
+    def _start(self, ticket: _Ticket, uris: list[str]) -> None:
+        threading.Thread(target=self._run, args=(ticket, uris), name=REFRESH_THREAD, daemon=True).start()
+
     def _run(self, ticket: _Ticket, uris: list[str]) -> None:
         """Fetch and publish; the body of the fetch's thread."""
-        outcome: KeySet | FetchError = FetchError("the fetch did not end")
+        keys: KeySet | None = None
+        failures: list[FetchError] = []
         try:
-            for uri in uris:
-                outcome = self._ask(uri, max(0.0, ticket.expires_at - self._timer()))
+            for asked, uri in enumerate(uris):
+                # Each endpoint has its share of what is left: one that hangs leaves time for the next.
+                left = max(0.0, ticket.expires_at - self._timer()) / (len(uris) - asked)
+                outcome = self._ask(uri, left)
                 if isinstance(outcome, KeySet):
+                    keys = outcome
                     break
+                failures.append(outcome)
         finally:
-            self._publish(ticket, outcome)
+            self._publish(ticket, keys, failures)
 
     def _ask(self, uri: str, timeout: float) -> KeySet | FetchError:
         try:
@@ -260,23 +277,19 @@ class RemoteKeys:
             # The class and no message: a foreign message may quote what the endpoint sent.
             return FetchError(f"the fetch raised {type(error).__name__}")
 
-    def _publish(self, ticket: _Ticket, outcome: KeySet | FetchError) -> None:
-        with self._lock:
-            before = self._held
+    def _publish(self, ticket: _Ticket, keys: KeySet | None, failures: list[FetchError]) -> None:
+        with self._changing():
             # A fetch that was given up, or left behind by a fork, must not overwrite a later one's answer.
             if self._ticket is ticket:
-                now = self._timer()
-                self._ticket = None
-                if isinstance(outcome, KeySet):
-                    self._held = succeeded(before, outcome, now)
+                if keys is not None:
+                    self._ticket = None
+                    self._held = succeeded(self._held, keys, self._timer())
                 else:
-                    self._held = failed(before, now, self._schedule, outcome.retry_after)
+                    # An endpoint that has nothing for the pool is only then the news if all are.
+                    told = next((error for error in failures if not error.refused), failures[0] if failures else None)
+                    retry_after = max((error.retry_after for error in failures), default=0.0)
+                    self._fail("the fetch did not end" if told is None else str(told), retry_after)
         ticket.settled.set_result(None)
-        # Once per change of state: an outage is one line in the log, and its end another.
-        if isinstance(outcome, FetchError) and before.failures == 0:
-            _log.warning("fetching keys failed", extra={"problem": str(outcome)})
-        elif isinstance(outcome, KeySet) and before.failures:
-            _log.info("fetching keys works again", extra={"failures": before.failures})
 
     def _wait(self, ticket: _Ticket) -> None:
         try:
@@ -299,9 +312,9 @@ class RemoteKeys:
             self._abandon(ticket)
 
     def _abandon(self, ticket: _Ticket) -> None:
-        with self._lock:
+        with self._changing():
             if self._ticket is ticket:
-                self._give_up(self._timer())
+                self._fail("the fetch hangs")
 
     def _reset_after_fork(self) -> None:
         """Forget the parent's lock and fetch: neither its owner nor its thread exists in this process."""

@@ -124,13 +124,14 @@ def check_times(
     """
     expires_at: int = claims["exp"]
     issued_at: int = claims["iat"]
-    if now - leeway >= expires_at:
+    # Each comparison must hold for the token to pass: with a clock that tells no time (NaN) none does.
+    if not now - leeway < expires_at:
         raise ExpiredTokenError("exp", "mismatch", Reason.EXPIRED, "the token has expired")
-    if "nbf" in claims and now + leeway < claims["nbf"]:
+    if "nbf" in claims and not now + leeway >= claims["nbf"]:
         raise ImmatureTokenError("nbf", "mismatch", Reason.NOT_YET_VALID, "the token is not valid yet")
-    if now + leeway < issued_at:
+    if not now + leeway >= issued_at:
         raise ImmatureTokenError("iat", "mismatch", Reason.ISSUED_IN_FUTURE, "the token was issued in the future")
-    if max_token_age is not None and now - leeway > issued_at + max_token_age:
+    if max_token_age is not None and not now - leeway <= issued_at + max_token_age:
         raise ExpiredTokenError("iat", "mismatch", Reason.TOO_OLD, "the token is older than the maximum age")
-    if max_token_lifetime is not None and expires_at - issued_at > max_token_lifetime:
+    if max_token_lifetime is not None and not expires_at - issued_at <= max_token_lifetime:
         raise InvalidClaimError("exp", "mismatch", Reason.LIFETIME_TOO_LONG, "the token lives longer than the maximum")

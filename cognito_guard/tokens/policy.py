@@ -7,13 +7,13 @@ bound to another API too: signature and issuer say nothing about whom a token wa
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Literal, TypeAlias, cast
 
 from ..errors import ConfigurationError, InvalidClaimError, Reason, malformed_claim, missing_claim
+from ..settings import check_seconds
 from .claims import check_times, check_types
 from .jws import is_array
 
@@ -104,10 +104,10 @@ class Policy:
                 "client_id", "ANY_CLIENT is for access tokens, and needs a resource or required_scopes in its place"
             )
         binding_required, unbound = _binding(resource_binding, client_id, resource)
-        _check_seconds("leeway", leeway, at_most=_MAX_LEEWAY)
+        check_seconds("leeway", leeway, at_most=_MAX_LEEWAY)
         for name, value in (("max_token_age", max_token_age), ("max_token_lifetime", max_token_lifetime)):
             if value is not None:
-                _check_seconds(name, value)
+                check_seconds(name, value)
         return cls(
             client_ids=client_id if client_id is ANY_CLIENT else frozenset(client_id),
             token_uses=uses,
@@ -193,7 +193,9 @@ def _check_client_ids(client_ids: Sequence[str]) -> None:
         if "://" in client_id or client_id.startswith("arn:"):
             raise ConfigurationError("client_id", f"expected an app client ID, got a URL or an ARN: {client_id!r}")
         if "," in client_id:
-            raise ConfigurationError("client_id", "expected several as a list, got one string with a comma")
+            raise ConfigurationError(
+                "client_id", "expected an app client ID, or several as a list, got one string with a comma"
+            )
         if not client_id.isascii() or not client_id.isprintable() or " " in client_id:
             raise ConfigurationError("client_id", "expected an app client ID, got text with white space or non-ASCII")
         if len(client_id) > _MAX_CLIENT_ID_CHARS:
@@ -204,9 +206,11 @@ def _binding(
     binding: ResourceBinding | Mapping[str, ResourceBinding], client_id: object, resources: Sequence[str]
 ) -> tuple[bool, frozenset[str]]:
     """Return whether binding is required, and of which clients it is not."""
+    if not isinstance(binding, str | Mapping):
+        raise ConfigurationError("resource_binding", "expected 'optional' or 'required', or one of them per client ID")
     per_client: Mapping[str, ResourceBinding] = binding if isinstance(binding, Mapping) else {}
-    values = set(per_client.values()) if isinstance(binding, Mapping) else {binding}
-    if not values <= {"optional", "required"}:
+    values = list(per_client.values()) if isinstance(binding, Mapping) else [binding]
+    if not all(value in ("optional", "required") for value in values):
         raise ConfigurationError("resource_binding", "expected 'optional' or 'required', or one of them per client ID")
     if client_id is not ANY_CLIENT and not set(per_client) <= set(cast("Sequence[str]", client_id)):
         raise ConfigurationError("resource_binding", "names a client that client_id does not")
@@ -214,9 +218,3 @@ def _binding(
     if required and not resources:
         raise ConfigurationError("resource_binding", "requires binding, and there is no resource to be bound to")
     return required, frozenset(client for client, value in per_client.items() if value == "optional")
-
-
-def _check_seconds(setting: str, value: float, *, at_most: float = math.inf) -> None:
-    if isinstance(value, bool) or not math.isfinite(value) or not 0 <= value <= at_most:
-        bound = f" from 0 to {at_most:g}" if at_most < math.inf else ", 0 or more"
-        raise ConfigurationError(setting, f"expected a finite number of seconds{bound}")
