@@ -23,8 +23,10 @@ EXAMPLES = {
         "ok",
         '401 Bearer realm="cognito"',
         "False",
-        'Bearer realm="cognito", error="insufficient_scope", '
-        'error_description="The token lacks a scope that is required", scope="orders/write"',
+        (
+            'Bearer realm="cognito", error="insufficient_scope", '
+            'error_description="The token lacks a scope that is required", scope="orders/write"'
+        ),
         "hello jane",
     ],
     "optional_login": ["hello stranger", "hello jane", "401"],

@@ -306,9 +306,9 @@ def test_challenge_of_a_composition_names_scopes_that_would_do(
         pytest.param(lambda: A & "b", id="and with a scope's name"),  # type: ignore[operator]
         pytest.param(lambda: A | None, id="or with nothing"),  # type: ignore[operator]
         pytest.param(lambda: A & is_jane, id="and with a predicate"),  # type: ignore[operator]
-        pytest.param(lambda: A and B, id="the word `and`, which drops the first"),
-        pytest.param(lambda: A or B, id="the word `or`, which drops the second"),
-        pytest.param(lambda: not A, id="the word `not`, which drops the demand"),
+        pytest.param(lambda: bool(A) and B, id="the word `and`, which drops the first"),
+        pytest.param(lambda: bool(A) or B, id="the word `or`, which drops the second"),
+        pytest.param(lambda: not A, id="the word `not`, which drops the demand"),  # pyright: ignore[reportGeneralTypeIssues]
     ],
 )
 def test_composition_that_is_none_fails_where_it_is_written(compose: Callable[[], object]) -> None:

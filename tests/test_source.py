@@ -28,9 +28,7 @@ from cognito_guard.testing import FakeClock, FakeUserPool
 
 PATIENCE = 5.0  # seconds that nothing here takes unless it hangs
 SHORT = 0.1  # a real deadline, for what hangs
-SCHEDULE = RefreshSchedule(
-    fresh_for=100.0, stale_for=1000.0, cooldown=10.0, burst=2, backoff=1.0, deadline=PATIENCE
-)
+SCHEDULE = RefreshSchedule(fresh_for=100.0, stale_for=1000.0, cooldown=10.0, burst=2, backoff=1.0, deadline=PATIENCE)
 UPDATED, ORIGINAL, REPLICA = "https://updated.test/pool", "https://original.test/pool", "https://replica.test/pool"
 DOWN = FetchError("the key endpoint answered 503")
 REFUSED = FetchError("the key endpoint answered 403", refused=True)
