@@ -8,13 +8,12 @@ Pure ASGI, needs no framework.  Handlers find the caller in `scope["user"]` and 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, Unpack
 
-from .challenge import DEFAULT_REALM, WEBSOCKET_POLICY_VIOLATION, Challenge, check_realm
-from .errors import ConfigurationError, MissingTokenError, RefusalError
-from .guard import Anonymous, Guard, is_preflight, refuse
+from .challenge import WEBSOCKET_POLICY_VIOLATION, Challenge, Reply
+from .errors import ConfigurationError, RefusalError
+from .guard import Anonymous, Guard, GuardOptions, exempt_paths, is_preflight
 from .principal import Principal
-from .requires import Requirement
 from .verifier import CognitoVerifier
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -24,8 +23,10 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _GUARDED = ("http", "websocket")
-GUARD_KEY = "cognito_guard"
-"""Where the Guard of a request is found in its ASGI scope."""
+GUARD_KEY = "cognito_guard.guard"
+"""Where a request's ASGI scope holds its Guard."""
+PRINCIPAL_KEY = "cognito_guard.principal"
+"""Where a request's ASGI scope holds its Principal, or None."""
 
 
 class Credentials:
@@ -44,10 +45,8 @@ class CognitoMiddleware:
         app: ASGIApp,
         verifier: CognitoVerifier,
         *,
-        exempt: Iterable[str] = (),
-        required: bool = True,
-        requirement: Requirement | None = None,
-        realm: str = DEFAULT_REALM,
+        exempt: str | Iterable[str] = (),
+        **options: Unpack[GuardOptions],
     ) -> None:
         """
         Guard an application.
@@ -56,29 +55,14 @@ class CognitoMiddleware:
             app: the application.
             verifier: judges tokens.
             exempt: paths below the application's root that need no token; each matches itself alone.
-            required: False lets a request without credentials through, as anonymous; bad ones are refused
-                all the same.
-            requirement: what every caller must meet.
-            realm: named in challenges.
+            options: attributes of `cognito_guard.guard.Guard`: `requirement`, `required`, `token_from`, ...
 
         Raises:
-            ConfigurationError: an exempt path that is none, a realm that can't be quoted, or a requirement
-                for callers that may be anonymous.
+            ConfigurationError: an exempt path that is none, or an option that can't be right.
         """
-        check_realm(realm)
         self._app = app
-        self._verifier = verifier
-        self._exempt = frozenset((exempt,) if isinstance(exempt, str) else exempt)
-        for path in self._exempt:
-            if not isinstance(path, str) or not path.startswith("/"):
-                raise ConfigurationError("exempt", f"expected paths that begin with '/', got {path!r}")
-        if requirement is not None and not isinstance(requirement, Requirement):
-            raise ConfigurationError("requirement", "expected a Requires, or several composed")
-        if requirement is not None and not required:
-            raise ConfigurationError("requirement", "can't be met by the anonymous callers that required=False lets in")
-        self._required = required
-        self._requirement = requirement
-        self._realm = realm
+        self._guard = Guard(verifier=verifier, **options)
+        self._exempt = exempt_paths(exempt)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
@@ -87,58 +71,51 @@ class CognitoMiddleware:
             return
         if scope["type"] not in _GUARDED:
             raise ConfigurationError("app", "only http and websocket can be guarded, got another kind of connection")
-        try:
-            principal = await self._principal(scope)
-        except RefusalError as error:
-            challenge = refuse(error, self._verifier, realm=self._realm, requirement=self._requirement)
-            await send_challenge(challenge, scope, send)
+        metadata = self._guard.metadata_reply(scope.get("method", ""), scope["path"])
+        if metadata is not None:
+            await _send(metadata, scope, send)
             return
-        enter(scope, Guard(verifier=self._verifier, principal=principal, realm=self._realm))
+        try:
+            principal = None if self._is_free(scope) else await self._guard.aauthenticate(scope["headers"])
+        except RefusalError as error:
+            await send_challenge(self._guard.refuse(error), scope, send)
+            return
+        enter(scope, self._guard, principal)
         await self._app(scope, receive, send)
 
-    async def _principal(self, scope: Scope) -> Principal | None:
-        if _is_preflight(scope) or _routed_path(scope) in self._exempt:
-            return None
-        try:
-            principal = await self._verifier.aauthenticate(scope["headers"])
-        except MissingTokenError:
-            if self._required:
-                raise
-            return None
-        if self._requirement is not None:
-            self._verifier.authorize(principal, self._requirement)
-        return principal
+    def _is_free(self, scope: Scope) -> bool:
+        if _routed_path(scope) in self._exempt:
+            return True
+        names = (name.decode("latin-1") for name, _ in scope["headers"])
+        return scope["type"] == "http" and is_preflight(scope["method"], names)
 
 
-def enter(scope: Scope, guard: Guard) -> None:
+def enter(scope: Scope, guard: Guard, principal: Principal | None) -> None:
     """Put the caller where handlers look for it."""
-    scope[GUARD_KEY] = guard
-    if guard.principal is None:
+    scope[GUARD_KEY], scope[PRINCIPAL_KEY] = guard, principal
+    if principal is None:
         scope["user"], scope["auth"] = Anonymous(), Credentials()
     else:
-        granted = guard.verifier.granted_scopes(guard.principal)
-        scope["user"], scope["auth"] = guard.principal, Credentials(("authenticated", *granted))
+        granted = guard.verifier.granted_scopes(principal)
+        scope["user"], scope["auth"] = principal, Credentials(("authenticated", *granted))
 
 
 async def send_challenge(challenge: Challenge, scope: Scope, send: Send) -> None:
     """Send a refusal: as a response, on a WebSocket as a denial response or, without that extension, a close."""
-    prefix = ""
-    if scope["type"] == "websocket":
-        if "websocket.http.response" not in (scope.get("extensions") or {}):
-            await send({"type": "websocket.close", "code": WEBSOCKET_POLICY_VIOLATION, "reason": ""})
-            return
-        prefix = "websocket."
-    headers = [(name.lower().encode(), value.encode()) for name, value in challenge.headers]
-    headers.append((b"content-length", str(len(challenge.body)).encode()))
-    body = b"" if scope.get("method") == "HEAD" else challenge.body
-    await send({"type": prefix + "http.response.start", "status": challenge.status, "headers": headers})
+    if scope["type"] == "http":
+        await _send(challenge, scope, send)
+    elif "websocket.http.response" in (scope.get("extensions") or {}):
+        await _send(challenge, scope, send, prefix="websocket.")
+    else:
+        await send({"type": "websocket.close", "code": WEBSOCKET_POLICY_VIOLATION, "reason": ""})
+
+
+async def _send(reply: Reply, scope: Scope, send: Send, *, prefix: str = "") -> None:
+    headers = [(name.lower().encode(), value.encode()) for name, value in reply.headers]
+    headers.append((b"content-length", str(len(reply.body)).encode()))
+    await send({"type": prefix + "http.response.start", "status": reply.status, "headers": headers})
+    body = b"" if scope.get("method") == "HEAD" else reply.body
     await send({"type": prefix + "http.response.body", "body": body})
-
-
-def _is_preflight(scope: Scope) -> bool:
-    if scope["type"] != "http" or scope["method"] != "OPTIONS":
-        return False
-    return is_preflight(name.decode("latin-1") for name, _ in scope["headers"])
 
 
 def _routed_path(scope: Scope) -> str:

@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from .errors import (
     ConfigurationError,
@@ -27,6 +28,7 @@ from .errors import (
     StepUpRequiredError,
     UnavailableError,
 )
+from .metadata import ProtectedResource
 
 DEFAULT_REALM = "cognito"
 WEBSOCKET_POLICY_VIOLATION = 1008
@@ -37,20 +39,30 @@ _QUOTABLE = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Challenge:
+class Reply:
     """
-    Hold a refusal as any framework can send it.
+    Hold a response of ours as any framework can send it.
 
     Attributes:
         status: the HTTP status.
         headers: names and values, ASCII; without Content-Length.
         body: JSON.
-        reason: the stable word for it; for logs, not part of the answer.
     """
 
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Challenge(Reply):
+    """
+    Hold the answer to a request that was refused.
+
+    Attributes:
+        reason: the stable word for it; for logs, not part of the answer.
+    """
+
     reason: Reason
 
 
@@ -91,7 +103,14 @@ _ANSWERS: Mapping[type[Exception], _Answer] = {
 }
 
 
-def challenge_for(error: RefusalError, *, realm: str = DEFAULT_REALM, scopes: Iterable[str] = ()) -> Challenge:
+def challenge_for(
+    error: RefusalError,
+    *,
+    realm: str = DEFAULT_REALM,
+    scopes: Iterable[str] = (),
+    resource_metadata: str | None = None,
+    problem_details: bool = False,
+) -> Challenge:
     """
     Build the answer to a request that was refused.
 
@@ -99,14 +118,20 @@ def challenge_for(error: RefusalError, *, realm: str = DEFAULT_REALM, scopes: It
         error: why.
         realm: the protection space, as checked by `check_realm`.
         scopes: all scopes that the operation needs, as far as they are known; those the error names are added.
+        resource_metadata: the URL of the protected resource's metadata (RFC 9728 §5.1).
+        problem_details: word the body as problem details (RFC 9457) and not as an OAuth error.
     """
     answer = next(_ANSWERS[cls] for cls in type(error).__mro__ if cls in _ANSWERS)
-    headers = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
+    if isinstance(error, InsufficientScopeError):
+        scopes = (*scopes, *error.required)
+    needed = tuple(dict.fromkeys(scopes))
+    media_type = "application/problem+json" if problem_details else "application/json"
+    headers = [("Content-Type", media_type), ("Cache-Control", "no-store")]
     if answer.challenged:
-        headers.append(("WWW-Authenticate", _bearer_challenge(error, answer, realm, scopes)))
+        headers.append(("WWW-Authenticate", _bearer_challenge(error, answer, realm, needed, resource_metadata)))
     if isinstance(error, UnavailableError):
         headers.append(("Retry-After", str(max(1, math.ceil(error.retry_after)))))
-    body = {"error": answer.error, "error_description": answer.description}
+    body = _problem(error, answer, needed) if problem_details else _oauth_error(answer)
     return Challenge(
         status=answer.status,
         headers=tuple(headers),
@@ -115,23 +140,50 @@ def challenge_for(error: RefusalError, *, realm: str = DEFAULT_REALM, scopes: It
     )
 
 
+def metadata_reply(metadata: ProtectedResource) -> Reply:
+    """Return the response that holds a protected resource's metadata (RFC 9728 §3.2)."""
+    # Cacheable and open to every origin: clients in browsers read it before they have any token.
+    headers = (
+        ("Content-Type", "application/json"),
+        ("Cache-Control", "public, max-age=3600"),
+        ("Access-Control-Allow-Origin", "*"),
+    )
+    return Reply(status=200, headers=headers, body=metadata.document)
+
+
 def check_realm(realm: str) -> None:
     """Raise ConfigurationError unless the realm can stand in a challenge as it is."""
     if not isinstance(realm, str) or not _QUOTABLE.fullmatch(realm):
         raise ConfigurationError("realm", "expected printable ASCII without quotes and backslashes")
 
 
-def _bearer_challenge(error: RefusalError, answer: _Answer, realm: str, scopes: Iterable[str]) -> str:
+def _oauth_error(answer: _Answer) -> dict[str, object]:
+    return {"error": answer.error, "error_description": answer.description}
+
+
+def _problem(error: RefusalError, answer: _Answer, needed: tuple[str, ...]) -> dict[str, object]:
+    required = needed if isinstance(error, InsufficientScopeError) else ()
+    return {
+        "title": HTTPStatus(answer.status).phrase,
+        "status": answer.status,
+        "detail": answer.description,
+        "error": answer.error,
+        "required_scopes": required,
+    }
+
+
+def _bearer_challenge(
+    error: RefusalError, answer: _Answer, realm: str, needed: tuple[str, ...], resource_metadata: str | None
+) -> str:
     # Always at least one parameter (a bare scheme is not conformant), and always quoted.
     parameters = {"realm": realm}
     if answer.error is not None:
         parameters |= {"error": answer.error, "error_description": answer.description}
-    if isinstance(error, InsufficientScopeError):
-        scopes = (*scopes, *error.required)
     if isinstance(error, StepUpRequiredError):
         if error.max_age is not None:
             parameters["max_age"] = str(int(error.max_age))
         parameters["acr_values"] = " ".join(error.acr_values)
     elif not isinstance(error, InvalidRequestError):
-        parameters["scope"] = " ".join(dict.fromkeys(scopes))
+        parameters["scope"] = " ".join(needed)
+    parameters["resource_metadata"] = resource_metadata or ""
     return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in parameters.items() if value)

@@ -46,6 +46,8 @@ class Reason(StrEnum):
     """The Authorization value is a Bearer one without exactly one token."""
     REPEATED_HEADER = "repeated_header"
     """The request carries more than one Authorization value."""
+    SEVERAL_METHODS = "several_methods"
+    """The request carries tokens in more than one place."""
 
     MALFORMED_TOKEN = "malformed_token"
     """Not a compact JWS of three strict base64url segments with JSON objects in the first two."""

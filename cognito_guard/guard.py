@@ -1,7 +1,8 @@
 """
-One request's guard: who calls, who judges it, and the answer where it may not.
+What every adapter does, whatever its framework: find the token, ask the verifier, word the answer.
 
-What every adapter shares, whatever its framework.
+An adapter makes one Guard from its options, hands it the headers of each request, and sends what
+`refuse` returns.
 """
 
 from __future__ import annotations
@@ -9,12 +10,28 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypedDict
 
-from .challenge import DEFAULT_REALM, Challenge, challenge_for
-from .errors import MissingTokenError, RefusalError
+from .challenge import DEFAULT_REALM, Challenge, Reply, challenge_for, check_realm, metadata_reply
+from .errors import ConfigurationError, MissingTokenError, RefusalError
+from .metadata import ProtectedResource
 from .principal import Principal
 from .requires import Requirement
+from .tokens.bearer import Headers
+from .tokens.credentials import Extractor, header, one_token
 from .verifier import CognitoVerifier
+
+
+class GuardOptions(TypedDict, total=False):
+    """Name the options that every adapter takes and hands to its Guard; they are explained there."""
+
+    requirement: Requirement | None
+    required: bool
+    token_from: Iterable[Extractor]
+    metadata: ProtectedResource | None
+    realm: str
+    problem_details: bool
+
 
 _log = logging.getLogger("cognito_guard")
 
@@ -22,27 +39,111 @@ _log = logging.getLogger("cognito_guard")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guard:
     """
-    Hold who calls and who judges it, for one request.
+    Hold how an application is guarded.
 
     Attributes:
-        verifier: judges requirements.
-        principal: the verified caller, or None for an anonymous one.
+        verifier: judges tokens and requirements.
+        requirement: what every caller must meet, or None.
+        required: False lets a request without credentials pass as anonymous; bad ones are refused all the same.
+        token_from: where a token may stand; each request may use one of them.
+        metadata: the protected resource's metadata (RFC 9728), named in challenges; or None.
         realm: named in challenges.
+        problem_details: word the body of a refusal as problem details (RFC 9457).
+
+    Raises:
+        ConfigurationError: a value that can't be right, or a requirement for callers that may be anonymous.
     """
 
     verifier: CognitoVerifier
-    principal: Principal | None
+    requirement: Requirement | None = None
+    required: bool = True
+    token_from: Iterable[Extractor] = (header(),)
+    metadata: ProtectedResource | None = None
     realm: str = DEFAULT_REALM
+    problem_details: bool = False
 
-    def challenge(self, requirement: Requirement) -> Challenge | None:
-        """Return the answer to a caller who does not meet the requirement, or None for one who does."""
-        try:
-            if self.principal is None:
-                raise MissingTokenError
-            self.verifier.authorize(self.principal, requirement)
-        except RefusalError as error:
-            return refuse(error, self.verifier, realm=self.realm, requirement=requirement)
-        return None
+    def __post_init__(self) -> None:
+        check_realm(self.realm)
+        if not isinstance(self.verifier, CognitoVerifier):
+            raise ConfigurationError("verifier", f"expected a CognitoVerifier, got {type(self.verifier).__name__}")
+        if self.requirement is not None and not isinstance(self.requirement, Requirement):
+            raise ConfigurationError("requirement", "expected a Requires, or several composed")
+        if self.requirement is not None and not self.required:
+            raise ConfigurationError("requirement", "can't be met by the anonymous callers that required=False lets in")
+        token_from = tuple(self.token_from)
+        object.__setattr__(self, "token_from", token_from)
+        if not token_from or not all(map(callable, token_from)):
+            raise ConfigurationError("token_from", "expected at least one of header(), cookie(...), ...")
+
+    def authenticate(self, headers: Headers) -> Principal | None:
+        """
+        Return the caller of a request, or None for an anonymous one where that is allowed.
+
+        Raises:
+            RefusalError: the request is refused.
+        """
+        token = self._token(headers)
+        return None if token is None else self._admitted(self.verifier.verify(token))
+
+    async def aauthenticate(self, headers: Headers) -> Principal | None:
+        """Return the caller as `authenticate` does, without blocking the event loop."""
+        token = self._token(headers)
+        return None if token is None else self._admitted(await self.verifier.averify(token))
+
+    def authorize(self, principal: Principal | None, requirement: Requirement) -> Principal:
+        """
+        Return the caller who meets the requirement.
+
+        Raises:
+            MissingTokenError: the caller is anonymous.
+            RefusalError: the caller does not meet it.
+        """
+        if principal is None:
+            raise MissingTokenError
+        self.verifier.authorize(principal, requirement)
+        return principal
+
+    def refuse(self, error: RefusalError, requirement: Requirement | None = None) -> Challenge:
+        """
+        Log a refusal, by its reason alone, and return the answer to it.
+
+        Args:
+            error: why.
+            requirement: what the operation requires, whose scopes the answer names.
+        """
+        # Info at most: anybody can make any number of them.
+        _log.info("request refused", extra={"reason": str(error.reason)})
+        demands = [demand for demand in (self.requirement, requirement) if demand is not None]
+        return challenge_for(
+            error,
+            realm=self.realm,
+            scopes=(*self.verifier.required_scopes, *(scope for demand in demands for scope in demand.needed_scopes)),
+            resource_metadata=None if self.metadata is None else self.metadata.url,
+            problem_details=self.problem_details,
+        )
+
+    def metadata_reply(self, method: str, path: str) -> Reply | None:
+        """
+        Return the protected resource's metadata where a request asks for it; it needs no token.
+
+        Args:
+            method: the request's method.
+            path: the request's whole path, from the root of the host.
+        """
+        if self.metadata is None or path != self.metadata.path or method not in ("GET", "HEAD"):
+            return None
+        return metadata_reply(self.metadata)
+
+    def _token(self, headers: Headers) -> str | None:
+        token = one_token(self.token_from, headers)
+        if token is None and self.required:
+            raise MissingTokenError
+        return token
+
+    def _admitted(self, principal: Principal) -> Principal:
+        if self.requirement is not None:
+            self.verifier.authorize(principal, self.requirement)
+        return principal
 
 
 class Anonymous:
@@ -53,16 +154,22 @@ class Anonymous:
     identity = ""
 
 
-def is_preflight(header_names: Iterable[str]) -> bool:
-    """Tell a CORS preflight, which browsers send without credentials, from any other OPTIONS request."""
+def exempt_paths(given: str | Iterable[str]) -> frozenset[str]:
+    """
+    Return the paths that need no token.
+
+    Raises:
+        ConfigurationError: something that is no path.
+    """
+    paths: frozenset[object] = frozenset((given,) if isinstance(given, str) else given)
+    for path in paths:
+        if not isinstance(path, str) or not path.startswith("/"):
+            raise ConfigurationError("exempt", f"expected paths that begin with '/', got {path!r}")
+    return frozenset(map(str, paths))
+
+
+def is_preflight(method: str, header_names: Iterable[str]) -> bool:
+    """Tell a CORS preflight, which browsers send without credentials, from any other request."""
+    if method != "OPTIONS":
+        return False
     return {name.lower() for name in header_names}.issuperset(("origin", "access-control-request-method"))
-
-
-def refuse(
-    error: RefusalError, verifier: CognitoVerifier, *, realm: str, requirement: Requirement | None = None
-) -> Challenge:
-    """Log a refusal, by its reason alone, and return the answer to it, which names every scope that is needed."""
-    # Info at most: anybody can make any number of them.
-    _log.info("request refused", extra={"reason": str(error.reason)})
-    needed = () if requirement is None else requirement.needed_scopes
-    return challenge_for(error, realm=realm, scopes=(*verifier.required_scopes, *needed))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from inspect import isclass, iscoroutinefunction
-from typing import Any, ParamSpec, TypeAlias, TypeGuard, cast
+from typing import Any, ParamSpec, TypeAlias, TypeGuard, Unpack, cast
 
 try:
     from starlette.authentication import AuthCredentials, AuthenticationBackend, AuthenticationError, BaseUser
@@ -15,10 +15,10 @@ try:
 except ImportError as cause:
     raise ImportError("cognito_guard.starlette needs Starlette: pip install 'cognito-guard[asgi]'") from cause
 
-from .asgi import GUARD_KEY, enter, send_challenge
-from .challenge import DEFAULT_REALM, WEBSOCKET_POLICY_VIOLATION, Challenge, check_realm
-from .errors import ConfigurationError, MissingTokenError, RefusalError
-from .guard import Guard, refuse
+from .asgi import GUARD_KEY, PRINCIPAL_KEY, enter, send_challenge
+from .challenge import WEBSOCKET_POLICY_VIOLATION, Challenge
+from .errors import ConfigurationError, RefusalError
+from .guard import Guard, GuardOptions
 from .requires import Requirement, all_of
 from .verifier import CognitoVerifier
 
@@ -46,8 +46,7 @@ def requires(*demands: str | Requirement) -> Callable[[Handler[P]], Handler[P]]:
 
         @wraps(handler)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:
-            connection = _connection(args, kwargs)
-            challenge = _guard(connection).challenge(requirement)
+            challenge = _challenge(_connection(args, kwargs), requirement)
             return handler(*args, **kwargs) if challenge is None else response_for(challenge)
 
         return guarded
@@ -59,7 +58,7 @@ def _guarded_async(handler: Callable[P, Awaitable[Any]], requirement: Requiremen
     @wraps(handler)
     async def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:
         connection = _connection(args, kwargs)
-        challenge = _guard(connection).challenge(requirement)
+        challenge = _challenge(connection, requirement)
         if challenge is None:
             return await handler(*args, **kwargs)
         if not isinstance(connection, WebSocket):
@@ -79,16 +78,15 @@ class CognitoBackend(AuthenticationBackend):
     anonymous here; what needs a caller says so with `@requires`.
     """
 
-    def __init__(self, verifier: CognitoVerifier, *, realm: str = DEFAULT_REALM) -> None:
+    def __init__(self, verifier: CognitoVerifier, **options: Unpack[GuardOptions]) -> None:
         """
-        Take the verifier, and the realm named in challenges.
+        Take the verifier, and attributes of `cognito_guard.guard.Guard`; `required` makes no difference here.
 
         Raises:
-            ConfigurationError: the realm can't be quoted.
+            ConfigurationError: an option that can't be right.
         """
-        check_realm(realm)
-        self._verifier = verifier
-        self._realm = realm
+        options["required"] = False
+        self._guard = Guard(verifier=verifier, **options)
 
     async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, BaseUser] | None:
         """
@@ -97,14 +95,11 @@ class CognitoBackend(AuthenticationBackend):
         Raises:
             ChallengeError: the credentials are bad, or can't be checked now.
         """
-        principal = None
         try:
-            principal = await self._verifier.aauthenticate(conn.scope["headers"])
-        except MissingTokenError:
-            pass
+            principal = await self._guard.aauthenticate(conn.scope["headers"])
         except RefusalError as error:
-            raise ChallengeError(refuse(error, self._verifier, realm=self._realm)) from error
-        enter(conn.scope, Guard(verifier=self._verifier, principal=principal, realm=self._realm))
+            raise ChallengeError(self._guard.refuse(error)) from error
+        enter(conn.scope, self._guard, principal)
         if principal is None:
             return None
         return AuthCredentials(conn.scope["auth"].scopes), cast("BaseUser", principal)
@@ -142,8 +137,13 @@ def _is_connection(value: object) -> TypeGuard[HTTPConnection[Any]]:
     return isinstance(value, HTTPConnection)
 
 
-def _guard(connection: HTTPConnection[Any]) -> Guard:
+def _challenge(connection: HTTPConnection[Any], requirement: Requirement) -> Challenge | None:
+    """Return the answer to a caller who does not meet the requirement, or None for one who does."""
     guard = connection.scope.get(GUARD_KEY)
     if not isinstance(guard, Guard):
         raise ConfigurationError("requires", "neither CognitoMiddleware nor CognitoBackend is in front of the endpoint")
-    return guard
+    try:
+        guard.authorize(connection.scope[PRINCIPAL_KEY], requirement)
+    except RefusalError as error:
+        return guard.refuse(error, requirement)
+    return None

@@ -41,7 +41,6 @@ from cognito_guard.errors import (
     malformed_claim,
     missing_claim,
 )
-from cognito_guard.guard import refuse
 from cognito_guard.keys.fetch import FetchError
 from cognito_guard.keys.keyset import InvalidKeySetError
 from cognito_guard.testing import ABSENT, FakeUserPool
@@ -272,7 +271,7 @@ def test_refusal_of_a_hostile_token_repeats_none_of_it(
         try:
             call(verifier, "verify", token)
         except RefusalError as error:
-            answer = refuse(error, verifier, realm="api", requirement=Requires(scopes="api/read"))
+            answer = challenge_for(error, realm="api", scopes=["api/read"])
             wire = [answer.body.decode(), *(value for header in answer.headers for value in header)]
             logged = [repr(vars(record)) for record in caplog.records if record.name.startswith("cognito_guard")]
             assert_silent([*told(error), *wire, *logged], token, CANARY)

@@ -26,7 +26,7 @@ from cognito_guard import (
     UnknownKeyError,
     challenge_for,
 )
-from cognito_guard.guard import Anonymous, Guard, refuse
+from cognito_guard.guard import Anonymous, Guard
 from cognito_guard.testing import FakeClock, FakeUserPool
 
 GET = Requires(scopes="transactions/get")
@@ -44,6 +44,18 @@ def jane(pool: FakeUserPool, verifier: CognitoVerifier) -> Principal:
     return verifier.verify(pool.access_token(scopes=["transactions/get"], groups=["staff"]))
 
 
+def challenge_of(
+    verifier: CognitoVerifier, principal: Principal | None, requirement: Requirement, **options: Any
+) -> Challenge | None:
+    """Return the answer to a caller who does not meet the requirement, or None for one who does."""
+    guard = Guard(verifier=verifier, **options)
+    try:
+        guard.authorize(principal, requirement)
+    except RefusalError as error:
+        return guard.refuse(error, requirement)
+    return None
+
+
 @pytest.mark.parametrize(
     "requirement",
     [
@@ -59,7 +71,7 @@ def test_caller_who_may_gets_no_challenge(
 ) -> None:
     """None means yes, and leaves no trace in the log."""
     caplog.set_level(logging.DEBUG, "cognito_guard")
-    assert Guard(verifier=verifier, principal=jane).challenge(requirement) is None
+    assert challenge_of(verifier, jane, requirement) is None
     assert not caplog.records
 
 
@@ -76,7 +88,7 @@ def test_caller_who_may_not_gets_a_challenge(
     verifier: CognitoVerifier, jane: Principal, requirement: Requirement, status: int, reason: Reason
 ) -> None:
     """The answer is that of the refusal."""
-    challenge = Guard(verifier=verifier, principal=jane).challenge(requirement)
+    challenge = challenge_of(verifier, jane, requirement)
     assert challenge is not None
     assert (challenge.status, challenge.reason) == (status, reason)
 
@@ -84,14 +96,14 @@ def test_caller_who_may_not_gets_a_challenge(
 @pytest.mark.parametrize("requirement", [Requires(), GET, ~Requires(), ~GET, Requires(groups="staff") | GET])
 def test_anonymous_caller_meets_no_requirement(verifier: CognitoVerifier, requirement: Requirement) -> None:
     """Whatever is demanded, a caller must be there first: also where a `~` would be met by nobody."""
-    challenge = Guard(verifier=verifier, principal=None).challenge(requirement)
+    challenge = challenge_of(verifier, None, requirement)
     assert challenge is not None
     assert (challenge.status, challenge.reason) == (401, Reason.MISSING_TOKEN)
 
 
 def test_anonymous_caller_learns_scopes_and_realm(verifier: CognitoVerifier) -> None:
     """The 401 says where and with what to come back."""
-    challenge = Guard(verifier=verifier, principal=None, realm="orders").challenge(GET)
+    challenge = challenge_of(verifier, None, GET, realm="orders")
     assert challenge is not None
     assert dict(challenge.headers)["WWW-Authenticate"] == 'Bearer realm="orders", scope="transactions/get"'
 
@@ -100,10 +112,10 @@ def test_guard_judges_at_the_time_of_the_question(
     pool: FakeUserPool, verifier: CognitoVerifier, clock: FakeClock
 ) -> None:
     """A long connection that asks again is told when its sign-in has become too old."""
-    guard = Guard(verifier=verifier, principal=verifier.verify(pool.access_token()))
-    assert guard.challenge(Requires(max_age=300)) is None
+    caller = verifier.verify(pool.access_token())
+    assert challenge_of(verifier, caller, Requires(max_age=300)) is None
     clock.tick(301)
-    challenge = guard.challenge(Requires(max_age=300))
+    challenge = challenge_of(verifier, caller, Requires(max_age=300))
     assert challenge is not None
     assert challenge.reason is Reason.STALE_AUTHENTICATION
 
@@ -112,7 +124,7 @@ def test_guard_judges_with_its_verifiers_implications(pool: FakeUserPool) -> Non
     """A scope that another implies is granted."""
     verifier = pool.verifier(implies={"transactions/post": ["transactions/get"]})
     caller = verifier.verify(pool.access_token(scopes=["transactions/post"]))
-    assert Guard(verifier=verifier, principal=caller).challenge(GET) is None
+    assert challenge_of(verifier, caller, GET) is None
 
 
 @pytest.mark.parametrize("error", [KeyError("tenant"), RecursionError(), ZeroDivisionError()])
@@ -123,34 +135,33 @@ def test_error_in_a_predicate_is_no_verdict(verifier: CognitoVerifier, jane: Pri
         raise error
 
     with pytest.raises(type(error)) as raised:
-        Guard(verifier=verifier, principal=jane).challenge(Requires(predicate=predicate))
+        challenge_of(verifier, jane, Requires(predicate=predicate))
     assert raised.value is error
 
 
-def test_guard_is_frozen(verifier: CognitoVerifier, jane: Principal) -> None:
-    """A handler can't make itself somebody else, nor hang anything on the guard; copies are allowed."""
-    guard = Guard(verifier=verifier, principal=None)
-    for name, value in (("principal", jane), ("verifier", None), ("realm", "x"), ("other", 1)):
+def test_guard_is_frozen(verifier: CognitoVerifier) -> None:
+    """A handler can't make the rules softer, nor hang anything on the guard; copies are allowed."""
+    guard = Guard(verifier=verifier)
+    for name, value in (("required", False), ("verifier", None), ("realm", "x"), ("other", 1)):
         with pytest.raises((FrozenInstanceError, AttributeError, TypeError)):
             setattr(guard, name, value)
-    assert guard.principal is None
+    assert guard.required
     assert copy.copy(guard) == guard
 
 
 def test_guard_takes_its_values_by_name(verifier: CognitoVerifier) -> None:
-    """Nobody confuses caller and judge; the realm alone has a default."""
+    """Every option has its name at the place where it is given."""
     make: Any = Guard
     with pytest.raises(TypeError):
-        make(verifier, None)
-    with pytest.raises(TypeError):
-        make(verifier=verifier)
-    assert Guard(verifier=verifier, principal=None).realm == "cognito"
+        make(verifier)
+    assert Guard(verifier=verifier).realm == "cognito"
 
 
 def test_repr_of_a_guard_holds_no_claim(pool: FakeUserPool, verifier: CognitoVerifier) -> None:
     """It ends up in logs and in error reports."""
     token = pool.access_token(username="jane@example.com", scopes=["transactions/get"])
-    shown = repr(Guard(verifier=verifier, principal=verifier.verify(token)))
+    verifier.verify(token)
+    shown = repr(Guard(verifier=verifier))
     for secret in ("jane", pool.subject("jane@example.com"), "transactions/get", *token.split(".")):
         assert secret not in shown
 
@@ -178,7 +189,7 @@ def test_refusal_is_logged_by_its_reason_alone(
 ) -> None:
     """One record at INFO, since anybody can cause any number of them; its `reason` is a plain text."""
     caplog.set_level(logging.DEBUG)
-    refuse(error, pool.verifier(), realm="cognito")
+    Guard(verifier=pool.verifier()).refuse(error)
     [record] = caplog.records
     assert (record.name, record.levelno, record.msg, record.args) == (
         "cognito_guard",
@@ -194,14 +205,15 @@ def test_refusal_is_logged_by_its_reason_alone(
 @pytest.mark.parametrize("error", [pytest.param(error, id=type(error).__name__) for error in ERRORS])
 def test_refusal_is_answered_as_challenge_for_says(pool: FakeUserPool, error: RefusalError) -> None:
     """The requirement's scopes, or none, go into the challenge; nothing else is added."""
-    assert refuse(error, pool.verifier(), realm="orders") == challenge_for(error, realm="orders")
+    guard = Guard(verifier=pool.verifier(), realm="orders")
+    assert guard.refuse(error) == challenge_for(error, realm="orders")
     expected: Challenge = challenge_for(error, realm="orders", scopes=["transactions/get"])
-    assert refuse(error, pool.verifier(), realm="orders", requirement=GET) == expected
+    assert guard.refuse(error, GET) == expected
 
 
 def test_challenge_names_every_scope_that_is_needed(pool: FakeUserPool) -> None:
     """A client is told once all it needs: what every token must carry, and what the operation requires."""
     verifier = pool.verifier(required_scopes="transactions/use")
     for error in (MissingTokenError(), InsufficientScopeError(("transactions/get",))):
-        challenge = dict(refuse(error, verifier, realm="cognito", requirement=GET).headers)["WWW-Authenticate"]
+        challenge = dict(Guard(verifier=verifier).refuse(error, GET).headers)["WWW-Authenticate"]
         assert challenge.endswith('scope="transactions/use transactions/get"')

@@ -262,7 +262,6 @@ def test_default_limit_is_sixteen_kibibytes() -> None:
     """A token of the limit's length is read; a longer one is refused unread, whatever it is."""
     head = compact(signature=b"")
     assert len(parse(head + "A" * (16 * 1024 - len(head))).signing_input) == len(head) - 1
-    assert MAX_TOKEN_BYTES == 16 * 1024
     assert verdict("A" * (16 * 1024 + 1)) == OVERSIZED
     assert verdict("." * 2**20) == OVERSIZED
 
@@ -432,6 +431,7 @@ NOT_STRICT = [
     pytest.param(
         b'{"a":"' + b"]" * 99 + b'","b":' + b"[" * 32 + b"]" * 32 + b"}", id="closed in a string, then too deep"
     ),
+    pytest.param(b'{"a":[' + b"[]," * 40 + b"[" * 31 + b"]" * 31 + b"]}", id="too deep behind many that are closed"),
     pytest.param(b'{"a":' + b"[" * 7000, id="thousands of brackets never closed"),
     pytest.param(b'{"a":' * 2000 + b"1" + b"}" * 2000, id="thousands of objects"),
     pytest.param(b"{}{}", id="a second object"),
@@ -509,9 +509,9 @@ def test_strict_json_object_is_read_as_the_standard_library_reads_it(data: bytes
     assert parts.claims == json.loads(data)
 
 
-def test_depth_is_bounded_at_thirty_two() -> None:
-    """The bound that the cases above are built on."""
-    assert MAX_JSON_DEPTH == 32
+def test_bounds_are_those_that_the_cases_are_built_on() -> None:
+    """A bound that moves is a decision, and no accident."""
+    assert (MAX_TOKEN_BYTES, MAX_JSON_DEPTH, MAX_KEY_ID_CHARS) == (16 * 1024, 32, 256)
 
 
 def test_array_is_told_by_its_exact_type() -> None:

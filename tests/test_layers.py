@@ -23,7 +23,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "words": ("errors", "_version"),
     "pure": ("tokens", "keys", "keys.keyset", "keys.freshness", "pool", "principal", "requires", "settings"),
     "time and threads": ("keys.fetch", "keys.source", "verifier"),
-    "http": ("challenge", "guard"),
+    "http": ("metadata", "challenge", "guard"),
     "public names": ("",),
     "adapters and tools": ("asgi", "starlette", "testing", "cli", "__main__"),
 }

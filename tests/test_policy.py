@@ -296,9 +296,7 @@ MISTAKES = [
         {"client_id": ["arn:aws:cognito-idp:eu-west-1:1:x"]}, "client_id", "a URL or an ARN", id="an ARN as client"
     ),
     pytest.param({"client_id": ["two words"]}, "client_id", "white space", id="a blank in the client"),
-    pytest.param(
-        {"client_id": [f"{CLIENT},{MACHINE}"]}, "client_id", "an app client ID", id="two clients in one string"
-    ),
+    pytest.param({"client_id": [f"{CLIENT},{MACHINE}"]}, "client_id", "a comma", id="two clients in one string"),
     pytest.param({"client_id": ["cli\tent"]}, "client_id", "white space", id="a tab in the client"),
     pytest.param({"client_id": ["clïent"]}, "client_id", "non-ASCII", id="a client beyond ASCII"),
     pytest.param({"client_id": ["c" * 129]}, "client_id", "128 characters", id="too long a client"),
@@ -394,6 +392,23 @@ def test_leeway_is_bounded_so_that_it_cannot_turn_expiry_off() -> None:
     with pytest.raises(ConfigurationError, match="from 0 to 300") as caught:
         policy(leeway=300.001)
     assert caught.value.setting == "leeway"
+
+
+def test_client_id_may_be_as_long_as_the_api_allows() -> None:
+    """The limit itself is allowed."""
+    assert refusal(policy(client_id=["c" * 128]), access(client_id="c" * 128)) is None
+
+
+def test_policy_keeps_its_own_copy_and_cannot_be_changed() -> None:
+    """What is done to the configured lists later lets nobody in."""
+    clients, resources = [CLIENT], [API]
+    judge: Any = policy(client_id=clients, resource=resources)
+    clients.append(STRANGER)
+    resources.append(FOREIGN)
+    assert refusal(judge, access(client_id=STRANGER)) == ("client_id", "mismatch", Reason.WRONG_CLIENT)
+    assert refusal(judge, access(aud=FOREIGN)) == ("aud", "mismatch", Reason.WRONG_AUDIENCE)
+    with pytest.raises(AttributeError):
+        judge.client_ids = ANY_CLIENT
 
 
 def test_any_client_says_what_it_is() -> None:

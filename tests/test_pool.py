@@ -221,6 +221,11 @@ def test_pool_id_may_be_as_long_as_the_api_allows() -> None:
         ),
         pytest.param({"issuer": [ORIGINAL + JWKS]}, "issuer", id="the key document as issuer"),
         pytest.param(
+            {"issuer": ["ftp://idp.example/pool"], "static_keys": True},
+            "issuer",
+            id="another scheme, if only as a name",
+        ),
+        pytest.param(
             {"issuer": [ORIGINAL + "/.well-known/openid-configuration"], "static_keys": True},
             "issuer",
             id="the discovery document as issuer",

@@ -259,6 +259,7 @@ def test_principals_are_equal_where_pool_and_claims_are() -> None:
     claims = dict(principal().claims)
     assert Principal(claims, user_pool_id="a") != Principal(claims, user_pool_id="b")
     assert principal() != "jane-sub"
+    assert principal().__eq__("jane-sub") is NotImplemented
     assert len({principal(jti="a"), principal(jti="a"), principal(jti="b")}) == 2
 
 

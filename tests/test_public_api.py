@@ -109,6 +109,7 @@ def test_reasons_are_never_renamed() -> None:
         "MISSING_TOKEN": "missing_token",
         "MALFORMED_HEADER": "malformed_header",
         "REPEATED_HEADER": "repeated_header",
+        "SEVERAL_METHODS": "several_methods",
         "MALFORMED_TOKEN": "malformed_token",
         "OVERSIZED_TOKEN": "oversized_token",
         "ENCRYPTED_TOKEN": "encrypted_token",

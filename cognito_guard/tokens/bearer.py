@@ -15,17 +15,22 @@ HeaderValue: TypeAlias = str | bytes
 Headers: TypeAlias = Mapping[str, str] | Iterable[tuple[HeaderValue, HeaderValue]]
 """Request headers: a mapping, or pairs as ASGI has them; names in any case."""
 
-_TOKEN_CHARS = frozenset("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+# RFC 9110 §5.6.2.
+TOKEN_CHARS = frozenset("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 _AUTHORIZATION = ("authorization", b"authorization")
 _NAME_LENGTH = len("authorization")
 
 
 def authorization_values(headers: Headers) -> list[HeaderValue]:
     """Collect every Authorization value; servers and frameworks differ in what they make of several."""
-    pairs: Iterable[tuple[HeaderValue, HeaderValue]] = (
-        cast("Mapping[str, str]", headers).items() if isinstance(headers, Mapping) else headers
-    )
-    return [value for name, value in pairs if len(name) == _NAME_LENGTH and name.lower() in _AUTHORIZATION]
+    # The length first: it spares most names the rest, for every request.
+    return [value for name, value in _pairs(headers) if len(name) == _NAME_LENGTH and name.lower() in _AUTHORIZATION]
+
+
+def header_values(headers: Headers, name: str) -> list[str]:
+    """Collect every value of a header."""
+    spellings = (name, name.encode())
+    return [_text(value) for key, value in _pairs(headers) if key.lower() in spellings]
 
 
 def bearer_token(values: list[HeaderValue]) -> str:
@@ -45,9 +50,7 @@ def bearer_token(values: list[HeaderValue]) -> str:
         # Two parsers that pick different ones are how a request is smuggled past a guard.
         raise InvalidRequestError(Reason.REPEATED_HEADER, "the request carries more than one Authorization value")
     value = values[0]
-    # Bytes of a header are latin-1 by ASGI and WSGI alike; decoding them so can't fail, and the
-    # token's intake refuses what is not ASCII.
-    text = (value.decode("latin-1") if isinstance(value, bytes) else value).strip(" \t")
+    text = _text(value).strip(" \t")
     if text[:7].lower() != "bearer ":
         _refuse_other(text)
     token = text[7:].lstrip(" ")
@@ -57,9 +60,19 @@ def bearer_token(values: list[HeaderValue]) -> str:
     return token
 
 
+def _pairs(headers: Headers) -> Iterable[tuple[HeaderValue, HeaderValue]]:
+    return cast("Mapping[str, str]", headers).items() if isinstance(headers, Mapping) else headers
+
+
+def _text(value: HeaderValue) -> str:
+    # Bytes of a header are latin-1 by ASGI and WSGI alike; decoding them so can't fail, and the
+    # token's intake refuses what is not ASCII.
+    return value.decode("latin-1") if isinstance(value, bytes) else value
+
+
 def _refuse_other(text: str) -> None:
     """Tell another scheme from a Bearer value that is broken (`Bearer`, `Bearer<TAB>x`, `Bearer,`)."""
     scheme = text[:6].lower()
-    if scheme == "bearer" and text[6:7] not in _TOKEN_CHARS:
+    if scheme == "bearer" and text[6:7] not in TOKEN_CHARS:
         raise InvalidRequestError(Reason.MALFORMED_HEADER, "expected exactly one bearer token")
     raise MissingTokenError
