@@ -14,6 +14,7 @@ from .challenge import WEBSOCKET_POLICY_VIOLATION, Challenge, Reply
 from .errors import ConfigurationError, RefusalError
 from .guard import Anonymous, Guard, GuardOptions, exempt_paths, is_preflight
 from .principal import Principal
+from .tokens.credentials import websocket_subprotocol
 from .verifier import CognitoVerifier
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -81,7 +82,24 @@ class CognitoMiddleware:
             await send_challenge(self._guard.refuse(error), scope, send)
             return
         enter(scope, self._guard, principal)
-        await self._app(scope, receive, send)
+        await self._app(scope, receive, self._echoing(scope, send) if scope["type"] == "websocket" else send)
+
+    def _echoing(self, scope: Scope, send: Send) -> Send:
+        """Accept with the marker where the token came as a subprotocol: a browser gives up without an echo."""
+        offered = scope.get("subprotocols", [])
+        markers = [one.marker for one in self._guard.token_from if isinstance(one, websocket_subprotocol)]
+        marker = next((marker for marker in markers if marker in offered), None)
+        if marker is None:
+            return send
+        # The application must not echo the token, so that it does not learn of it.
+        scope["subprotocols"] = [marker]
+
+        async def echoing(message: Message) -> None:
+            if message["type"] == "websocket.accept":
+                message = {**message, "subprotocol": marker}
+            await send(message)
+
+        return echoing
 
     def _is_free(self, scope: Scope) -> bool:
         if _routed_path(scope) in self._exempt:

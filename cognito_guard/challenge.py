@@ -120,6 +120,9 @@ def challenge_for(
         scopes: all scopes that the operation needs, as far as they are known; those the error names are added.
         resource_metadata: the URL of the protected resource's metadata (RFC 9728 §5.1).
         problem_details: word the body as problem details (RFC 9457) and not as an OAuth error.
+
+    Raises:
+        ConfigurationError: a realm, scope or URL that can't stand in a challenge.
     """
     answer = next(_ANSWERS[cls] for cls in type(error).__mro__ if cls in _ANSWERS)
     if isinstance(error, InsufficientScopeError):
@@ -186,4 +189,8 @@ def _bearer_challenge(
     elif not isinstance(error, InvalidRequestError):
         parameters["scope"] = " ".join(needed)
     parameters["resource_metadata"] = resource_metadata or ""
-    return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in parameters.items() if value)
+    given = {name: value for name, value in parameters.items() if value}
+    for name, value in given.items():
+        if not _QUOTABLE.fullmatch(value):
+            raise ConfigurationError(name, "expected printable ASCII without quotes and backslashes")
+    return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in given.items())

@@ -15,6 +15,7 @@ from typing import Literal
 from urllib.parse import SplitResult, urlsplit
 
 from .errors import ConfigurationError
+from .settings import several
 
 IssuerFormat = Literal["original", "updated", "both"]
 
@@ -51,8 +52,8 @@ class UserPool:
         user_pool_id: str,
         *,
         issuer_format: IssuerFormat = "both",
-        replica_regions: Iterable[str] = (),
-        issuer: Iterable[str] = (),
+        replica_regions: str | Iterable[str] = (),
+        issuer: str | Iterable[str] = (),
         jwks_uri: str | None = None,
         allow_insecure_http: bool = False,
         static_keys: bool = False,
@@ -74,9 +75,9 @@ class UserPool:
             ConfigurationError: for an id, Region, issuer or URI that cannot be right.
         """
         _check_user_pool_id(user_pool_id)
-        given = tuple(issuer)
+        given, replicas = several("issuer", issuer), several("replica_regions", replica_regions)
         if given:
-            if issuer_format != "both" or tuple(replica_regions):
+            if issuer_format != "both" or replicas:
                 raise ConfigurationError("issuer", "excludes issuer_format and replica_regions: it replaces both")
             for url in given:
                 _check_issuer(url)
@@ -84,7 +85,7 @@ class UserPool:
                     check_fetchable("issuer", url, allow_insecure_http)
             issuers = given
         else:
-            issuers = _derived_issuers(user_pool_id, issuer_format, tuple(replica_regions))
+            issuers = _derived_issuers(user_pool_id, issuer_format, replicas)
         if jwks_uri is not None:
             check_fetchable("jwks_uri", jwks_uri, allow_insecure_http)
         uris = {url: jwks_uri or url.removesuffix("/") + _JWKS_PATH for url in issuers}

@@ -7,7 +7,6 @@ Immutable through and through, so that one handler's change is never another req
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from copy import deepcopy
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NoReturn, cast
@@ -60,7 +59,7 @@ class Principal:
             claims: the token's claims, at least `sub`, `iss`, `token_use`, `exp`, `iat` and the client.
             user_pool_id: the pool that issued them.
         """
-        _set(self, "_claims", deepcopy(dict(claims)))
+        _set(self, "_claims", _thawed(claims))
         _set(self, "_user_pool_id", user_pool_id)
 
     @property
@@ -236,6 +235,16 @@ def _actor(act: Mapping[str, Any]) -> Actor:
         claims=_frozen(act),
         actor=_actor(cast("Mapping[str, Any]", inner)) if isinstance(inner, Mapping) else None,
     )
+
+
+def _thawed(value: Any) -> Any:
+    """Copy what a test or another principal shows, to the last leaf, as JSON is read."""
+    if isinstance(value, Mapping):
+        members = cast("Mapping[str, Any]", value)
+        return {name: _thawed(member) for name, member in members.items()}
+    if isinstance(value, list | tuple):
+        return [_thawed(item) for item in cast("Iterable[Any]", value)]
+    return value
 
 
 def _frozen(value: Any) -> Any:

@@ -251,9 +251,13 @@ class _AllOf(Requirement):
         refusals = [part.refusal(principal, granted, now) for part in self.parts]
         worst = max((refusal for refusal in refusals if refusal), key=_severity, default=None)
         # One challenge for the whole operation: a client should not have to ask scope by scope.
-        if isinstance(worst, InsufficientScopeError):
-            return InsufficientScopeError(tuple(dict.fromkeys((*self.needed_scopes, *worst.required))))
-        return worst
+        if not isinstance(worst, InsufficientScopeError):
+            return worst
+        needed = (
+            refusal.required if isinstance(refusal, InsufficientScopeError) else part.needed_scopes
+            for part, refusal in zip(self.parts, refusals, strict=True)
+        )
+        return InsufficientScopeError(tuple(dict.fromkeys(scope for scopes in needed for scope in scopes)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +287,9 @@ class _Not(Requirement):
 
 def _severity(refusal: Refusal) -> int:
     """Rank by how little the client can do about it: sign in again, ask for scopes, nothing."""
-    return (StepUpRequiredError, InsufficientScopeError, RequirementNotMetError).index(type(refusal))
+    if isinstance(refusal, StepUpRequiredError):
+        return 0
+    return 1 if isinstance(refusal, InsufficientScopeError) else 2
 
 
 def _has_claims(claims: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:

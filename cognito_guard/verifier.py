@@ -99,8 +99,8 @@ class CognitoVerifier:
         self._pool = UserPool.create(
             user_pool_id,
             issuer_format=issuer_format,
-            replica_regions=several("replica_regions", replica_regions),
-            issuer=several("issuer", issuer or ()),
+            replica_regions=replica_regions,
+            issuer=() if issuer is None else issuer,
             jwks_uri=jwks_uri,
             allow_insecure_http=allow_insecure_http,
             static_keys=jwks is not None,
@@ -121,6 +121,9 @@ class CognitoVerifier:
         self._max_token_bytes = max_token_bytes
         self._floor = Requires(scopes=floor) if floor else None
         self._implied = _closure(implies)
+        for setting, function in (("clock", clock), ("timer", timer), ("fetch", fetch or HTTPSFetch())):
+            if not callable(function):
+                raise ConfigurationError(setting, f"expected a function, got {type(function).__name__}")
         self._clock = clock
         self._keys = _key_source(self._pool, jwks, jwks_uri, schedule, fetch, timer)
         self._known_headers: dict[bytes, str] = {}
@@ -239,7 +242,7 @@ class CognitoVerifier:
         unverified = parse(token, max_bytes=self._max_token_bytes, known_headers=self._known_headers)
         issuer = unverified.claims.get("iss")
         if type(issuer) is not str:
-            raise missing_claim("iss") if issuer is None else malformed_claim("iss")
+            raise malformed_claim("iss") if "iss" in unverified.claims else missing_claim("iss")
         # Before any use of the network, and the only use of a claim that nobody has vouched for yet.
         if issuer not in self._pool.jwks_uris:
             raise InvalidClaimError(
@@ -291,6 +294,8 @@ def _key_source(
 
 def _closure(implies: Mapping[str, Iterable[str]]) -> Mapping[str, frozenset[str]]:
     """Follow implications to their end, so that no request has to."""
+    if not isinstance(implies, Mapping):
+        raise ConfigurationError("implies", "expected scopes mapped to the scopes they imply")
     direct = {scope: frozenset(several("implies", implied)) for scope, implied in implies.items()}
     closed: dict[str, frozenset[str]] = {}
     for scope in direct:

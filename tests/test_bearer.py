@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cognito_guard.errors import InvalidRequestError, MissingTokenError, Reason
-from cognito_guard.tokens.bearer import Headers, HeaderValue, authorization_values, bearer_token
+from cognito_guard.tokens.bearer import Headers, HeaderValue, authorization_values, bearer_token, header_values
 
 
 @pytest.mark.parametrize(
@@ -143,6 +143,14 @@ def test_token_is_not_looked_into() -> None:
 def test_every_authorization_value_is_collected_and_no_other(headers: Headers, values: list[HeaderValue]) -> None:
     """The name is matched whole and in any case; none of several values is lost."""
     assert authorization_values(headers) == values
+
+
+def test_any_header_can_be_collected_as_text() -> None:
+    """The name in lower case finds every spelling; bytes are latin-1, and the order is the request's."""
+    pairs: list[tuple[HeaderValue, HeaderValue]] = [(b"Cookie", b"a=\xff"), ("cookies", "x"), ("COOKIE", "b=2")]
+    assert header_values(pairs, "cookie") == ["a=\xff", "b=2"]
+    assert header_values({"Cookie": "c=3"}, "cookie") == ["c=3"]
+    assert header_values([], "cookie") == []
 
 
 def test_headers_may_be_read_once() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cognito_guard import Challenge, ConfigurationError, challenge_for
-from cognito_guard.challenge import WEBSOCKET_POLICY_VIOLATION, check_realm
+from cognito_guard.challenge import WEBSOCKET_POLICY_VIOLATION, check_realm, metadata_reply
 from cognito_guard.errors import (
     ExpiredTokenError,
     ImmatureTokenError,
@@ -32,6 +32,7 @@ from cognito_guard.errors import (
     malformed_claim,
     missing_claim,
 )
+from cognito_guard.metadata import ProtectedResource
 
 STALE = Reason.STALE_AUTHENTICATION
 INVALID = 'Bearer realm="api", error="invalid_token", error_description="The token is not valid here", scope="a b"'
@@ -180,6 +181,80 @@ def test_each_scope_is_told_once_and_in_order() -> None:
     assert headers["WWW-Authenticate"].endswith('scope="b a"')
 
 
+METADATA = "https://api.example/.well-known/oauth-protected-resource"
+
+
+@pytest.mark.parametrize(
+    "error, named",
+    [
+        pytest.param(MissingTokenError(), True, id="no token"),
+        pytest.param(InvalidRequestError(Reason.REPEATED_HEADER, "twice"), True, id="a broken request"),
+        pytest.param(UnknownKeyError(), True, id="a bad token"),
+        pytest.param(StepUpRequiredError(STALE, max_age=1, acr_values=()), True, id="step-up"),
+        pytest.param(InsufficientScopeError(("a",)), True, id="a scope too little"),
+        pytest.param(RequirementNotMetError(Reason.GROUP_REQUIRED, "not in the group"), False, id="not allowed"),
+        pytest.param(UnavailableError(1), False, id="keys out of reach"),
+    ],
+)
+def test_each_challenge_names_the_metadata_of_the_resource(error: RefusalError, named: bool) -> None:
+    """RFC 9728 §5.1: wherever there is a challenge, a client can find out which user pool issues tokens for the API."""
+    challenge = dict(challenge_for(error, resource_metadata=METADATA).headers).get("WWW-Authenticate", "")
+    assert challenge.endswith(f', resource_metadata="{METADATA}"') is named
+    assert "resource_metadata" not in repr(challenge_for(error))
+
+
+@pytest.mark.parametrize(
+    "error, body",
+    [
+        pytest.param(
+            MissingTokenError(),
+            {"title": "Unauthorized", "status": 401, "detail": "Authentication is required"},
+            id="no token: no error code, no scopes",
+        ),
+        pytest.param(
+            InsufficientScopeError(("b", "c")),
+            {
+                "title": "Forbidden",
+                "status": 403,
+                "detail": "The token lacks a scope that is required",
+                "error": "insufficient_scope",
+                "required_scopes": ["a", "b", "c"],
+            },
+            id="a scope too little: all that is needed",
+        ),
+        pytest.param(
+            UnavailableError(1),
+            {
+                "title": "Service Unavailable",
+                "status": 503,
+                "detail": "The token cannot be checked at the moment",
+                "error": "temporarily_unavailable",
+            },
+            id="keys out of reach",
+        ),
+    ],
+)
+def test_problem_details_say_the_same_in_other_words(error: RefusalError, body: dict[str, Any]) -> None:
+    """RFC 9457: only the body and its media type differ; status and challenge stay."""
+    plain = challenge_for(error, scopes=["a", "b"])
+    problem = challenge_for(error, scopes=["a", "b"], problem_details=True)
+    assert json.loads(problem.body) == body
+    assert problem.headers[0] == ("Content-Type", "application/problem+json")
+    assert (problem.status, problem.headers[1:], problem.reason) == (plain.status, plain.headers[1:], plain.reason)
+
+
+def test_metadata_may_be_cached_and_read_from_everywhere() -> None:
+    """RFC 9728 §3.2: a client reads it before it has any token, also one in a browser."""
+    resource = ProtectedResource("https://api.example", authorization_servers="https://idp.example")
+    reply = metadata_reply(resource)
+    assert (reply.status, reply.body) == (200, resource.document)
+    assert reply.headers == (
+        ("Content-Type", "application/json"),
+        ("Cache-Control", "public, max-age=3600"),
+        ("Access-Control-Allow-Origin", "*"),
+    )
+
+
 def test_error_of_an_application_is_answered_as_the_one_it_is_derived_from() -> None:
     """The table is keyed by class and found by inheritance."""
 
@@ -253,6 +328,8 @@ ANY_REFUSAL: st.SearchStrategy[RefusalError] = st.one_of(
     st.builds(UnavailableError, st.floats(min_value=-1, max_value=1e12)),
 )
 REALMS = st.from_regex(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+", fullmatch=True)
+PARAMETERS = {"realm", "error", "error_description", "scope", "max_age", "acr_values", "resource_metadata"}
+PROBLEM_MEMBERS = {"title", "status", "detail", "error", "required_scopes"}
 AUTH_PARAM = re.compile(r'([!#$%&\'*+.^_`|~0-9A-Za-z-]+)="([\x20-\x21\x23-\x5B\x5D-\x7E]*)"(?:, |\Z)')
 
 
@@ -266,10 +343,14 @@ def parameters_of(challenge: str) -> list[tuple[str, str]]:
 
 
 @settings(deadline=None, derandomize=True)
-@given(ANY_REFUSAL, REALMS, SCOPES)
-def test_any_refusal_becomes_a_well_formed_answer(error: RefusalError, realm: str, scopes: tuple[str, ...]) -> None:
+@given(ANY_REFUSAL, REALMS, SCOPES, st.none() | st.just(METADATA), st.booleans())
+def test_any_refusal_becomes_a_well_formed_answer(
+    error: RefusalError, realm: str, scopes: tuple[str, ...], resource_metadata: str | None, problem_details: bool
+) -> None:
     """Header-safe ASCII, at least one parameter and none twice, JSON for a body."""
-    answer = challenge_for(error, realm=realm, scopes=scopes)
+    answer = challenge_for(
+        error, realm=realm, scopes=scopes, resource_metadata=resource_metadata, problem_details=problem_details
+    )
     assert answer.status in {400, 401, 403, 503}
     assert answer.reason is error.reason
     names = [name for name, _ in answer.headers]
@@ -277,14 +358,15 @@ def test_any_refusal_becomes_a_well_formed_answer(error: RefusalError, realm: st
     for name, value in answer.headers:
         assert re.fullmatch(r"[A-Za-z-]+", name)
         assert re.fullmatch(r"[\x20-\x7E]+", value)
-    assert set(json.loads(answer.body)) <= {"error", "error_description"}
+    assert set(json.loads(answer.body)) <= (PROBLEM_MEMBERS if problem_details else {"error", "error_description"})
     challenge = dict(answer.headers).get("WWW-Authenticate")
     assert (challenge is None) is (answer.status == 503 or isinstance(error, RequirementNotMetError))
     if challenge is not None:
         parameters = dict(parameters_of(challenge))
         assert parameters["realm"] == realm
         assert len(parameters) == len(parameters_of(challenge))
-        assert set(parameters) <= {"realm", "error", "error_description", "scope", "max_age", "acr_values"}
+        assert set(parameters) <= PARAMETERS
+        assert parameters.get("resource_metadata") == resource_metadata
         assert ("error" in parameters) is not isinstance(error, MissingTokenError)
 
 

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from cognito_guard import ConfigurationError, FetchError, HTTPSFetch, __version__
+from cognito_guard.testing import FakeClock
 
 PATIENCE = 5.0  # seconds that nothing here takes unless it hangs
 SHORT = 0.15  # a real deadline, for what hangs
@@ -30,6 +31,7 @@ LONG_PAUSE = 2.0  # what hangs would end well if it were waited for
 BODY = b'{"keys": "marked"}'
 FLOOD = 64 * 1024 * 1024  # bytes; more than any socket buffer
 
+Resolve: TypeAlias = Callable[..., list[tuple[str, int]]]
 Handler: TypeAlias = Callable[[socket.socket, Event], None]
 """What a server does on one connection once it has read the request; the event tells it that the test is over."""
 
@@ -271,6 +273,7 @@ def test_redirect_is_not_followed(status: int) -> None:
         pytest.param("0", 0.0, id="no wait"),
         pytest.param("7", 7.0, id="seconds"),
         pytest.param("999999999", 999999999.0, id="years"),
+        pytest.param("1000000000", 0.0, id="a lifetime"),
         pytest.param("9" * 5000, 0.0, id="more digits than make sense"),
         pytest.param("-5", 0.0, id="negative"),
         pytest.param("1.5", 0.0, id="a fraction"),
@@ -283,7 +286,9 @@ def test_redirect_is_not_followed(status: int) -> None:
 def test_wait_that_the_endpoint_asks_for_is_told(status: str, value: str, seconds: float) -> None:
     """Retry-After is read in seconds; anything else in it is as good as absent."""
     with ScriptedServer(answer(response(status, f"Retry-After: {value}"))) as server:
-        assert failure(server.url).retry_after == seconds
+        error = failure(server.url)
+    assert str(error) == f"the key endpoint answered {status[:3]}"
+    assert error.retry_after == seconds
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "identity, gzip"])
@@ -348,7 +353,8 @@ def test_body_as_long_as_the_limit_is_read() -> None:
     """The limit itself is within it."""
     with ScriptedServer(answer(response())) as server:
         assert fetched(server.url, max_bytes=len(BODY)) == BODY
-        assert str(failure(server.url, max_bytes=len(BODY) - 1)) == "the key endpoint sent more than the limit"
+        for less in (1, len(BODY) - 1):
+            assert str(failure(server.url, max_bytes=less)) == "the key endpoint sent more than the limit"
 
 
 @pytest.mark.parametrize(
@@ -404,38 +410,41 @@ def test_slow_answer_ends_by_the_deadline(handler: Handler) -> None:
 
 
 @pytest.mark.parametrize("timeout", [0.0, -1.0])
-def test_fetch_with_no_time_left_connects_to_nobody(timeout: float) -> None:
+def test_fetch_with_no_time_left_connects_to_nobody(timeout: float, clock: FakeClock) -> None:
     """A deadline that has passed is a failure, not a fetch without one."""
     with ScriptedServer(answer(response())) as server:
-        assert str(failure(server.url, timeout)) == "the fetch failed: TimeoutError"
+        assert str(failure(server.url, timeout, timer=clock)) == "the fetch failed: TimeoutError"
     assert server.connections == 0
 
 
 @pytest.fixture
-def resolve(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Return a function that decides which addresses every name has."""
+def resolve(monkeypatch: pytest.MonkeyPatch) -> Resolve:
+    """Return a function that decides which addresses every name has, and returns which names were asked for."""
 
-    def resolve_to(*ports: int) -> None:
-        addresses = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port)) for port in ports]
+    def resolve_to(*ports: int) -> list[tuple[str, int]]:
+        asked: list[tuple[str, int]] = []
 
-        def getaddrinfo(*_: object, **__: object) -> list[Any]:
-            return addresses
+        def getaddrinfo(host: str, port: int, **_: object) -> list[Any]:
+            asked.append((host, port))
+            return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port)) for port in ports]
 
         monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+        return asked
 
     return resolve_to
 
 
-def test_second_address_of_a_name_is_tried(resolve: Callable[..., None]) -> None:
+def test_second_address_of_a_name_is_tried(resolve: Resolve) -> None:
     """Where the first one refuses, the next one may answer."""
     with ScriptedServer(answer(response())) as gone:
         pass
     with ScriptedServer(answer(response())) as server:
-        resolve(gone.port, server.port)
+        asked = resolve(gone.port, server.port)
         assert fetched("http://localhost") == BODY
+    assert asked == [("localhost", 80)]
 
 
-def test_first_address_that_hangs_leaves_time_for_the_second(resolve: Callable[..., None]) -> None:
+def test_first_address_that_hangs_leaves_time_for_the_second(resolve: Resolve) -> None:
     """A host with a dead IPv6 route has an IPv4 address that answers."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full, ExitStack() as stack:
         for _ in range(3):
@@ -448,7 +457,7 @@ def test_first_address_that_hangs_leaves_time_for_the_second(resolve: Callable[.
 
 
 @pytest.mark.parametrize("addresses", [0, 1])
-def test_name_without_an_address_that_answers_is_a_failure(resolve: Callable[..., None], addresses: int) -> None:
+def test_name_without_an_address_that_answers_is_a_failure(resolve: Resolve, addresses: int) -> None:
     """One that has none, and one that leads nowhere."""
     with ScriptedServer(answer(response())) as gone:
         pass
@@ -474,6 +483,17 @@ def test_uri_that_cannot_be_fetched_is_a_failure(uri: str) -> None:
     """A mistake in the URI is the same error as any other."""
     with pytest.raises(FetchError):
         HTTPSFetch()(uri, SHORT)
+
+
+@pytest.mark.parametrize(
+    "uri", ["http://keys.test", "http://127.0.0.1.keys.test", "http://128.0.0.1", "ftp://localhost"]
+)
+def test_other_ways_than_https_are_not_gone(resolve: Resolve, uri: str) -> None:
+    """Plain http is for loopback hosts alone: nobody is even asked where another host is."""
+    with ScriptedServer(answer(response())) as server:
+        asked = resolve(server.port)
+        assert "https" in str(failure(uri))
+    assert (asked, server.connections) == ([], 0)
 
 
 @pytest.mark.parametrize(
@@ -692,6 +712,16 @@ def test_credentials_of_the_proxy_go_to_the_proxy_alone(
     assert proxy.server.requests[0].split(b"\r\n")[-3:] == [header, b"", b""]
     assert proxy.server.requests[0].startswith(b"CONNECT keys.pool.test:8443 HTTP/1.1\r\n")
     assert b"Proxy" not in proxy.seen[0]
+
+
+def test_proxy_without_a_port_is_asked_at_the_usual_one(
+    proxy: Proxied, authority: Authority, monkeypatch: pytest.MonkeyPatch, resolve: Resolve
+) -> None:
+    """And it alone is looked up: the host's own name is the proxy's to resolve."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.test")
+    asked = resolve(proxy.server.port)
+    assert fetched("https://keys.pool.test", ca_file=authority.file) == BODY
+    assert asked == [("proxy.test", 80)]
 
 
 def test_host_that_is_an_ipv6_address_is_bracketed_for_the_proxy(

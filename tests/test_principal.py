@@ -241,6 +241,13 @@ def test_later_change_of_the_given_claims_changes_nobody() -> None:
     assert caller.groups == {"staff"}
 
 
+def test_principal_can_be_made_of_what_another_shows() -> None:
+    """A test derives one caller from another: the read-only views are claims like any."""
+    caller = principal(act={"sub": "a"}, tenant={"roles": ["a"]}, **{"cognito:groups": ["staff"]})
+    derived = Principal({**caller.claims, "sub": "joe"}, user_pool_id=caller.user_pool_id)
+    assert shown(derived) == shown(caller) | {"subject": "joe", "identity": "joe", "display_name": "joe"}
+
+
 def test_actor_cannot_be_changed() -> None:
     """Nor can what is said of it."""
     actor: Any = principal(act={"sub": "a", "roles": ["b"]}).actor

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from cognito_guard import ANY_CLIENT, CognitoVerifier, ConfigurationError
-from cognito_guard.settings import arguments_from_env, arguments_from_mapping, several
+from cognito_guard.settings import arguments_from_env, arguments_from_mapping, check_seconds, several
 
 POOL_ID = "eu-west-1_AbCdEf123"
 REQUIRED = {"user_pool_id": POOL_ID, "client_id": "client"}
@@ -61,6 +62,49 @@ def test_what_is_no_string_is_refused_by_its_setting(given: Any, words: str) -> 
     error = mistake(several, "resource", given)
     assert error.setting == "resource"
     assert words in error.problem
+
+
+@pytest.mark.parametrize(
+    "seconds, bounds",
+    [
+        pytest.param(0, {}, id="zero"),
+        pytest.param(0.001, {"above_zero": True}, id="a little above zero"),
+        pytest.param(300, {"at_most": 300.0}, id="on the upper bound"),
+        pytest.param(1e300, {}, id="ages, where no bound is set"),
+    ],
+)
+def test_finite_seconds_within_the_bounds_are_taken(seconds: float, bounds: dict[str, Any]) -> None:
+    """The bounds themselves are within, but for a zero that is excluded."""
+    check_seconds("leeway", seconds, **bounds)
+
+
+@pytest.mark.parametrize(
+    "seconds, bounds, problem",
+    [
+        pytest.param(-0.001, {}, "a finite number of seconds, 0 or more", id="less than zero"),
+        pytest.param(0, {"above_zero": True}, "a finite number of seconds, more than 0", id="an excluded zero"),
+        pytest.param(301, {"at_most": 300.0}, "a finite number of seconds, from 0 to 300", id="above the upper bound"),
+        pytest.param(-1, {"at_most": 300.0}, "a finite number of seconds, from 0 to 300", id="below both bounds"),
+        pytest.param(
+            0,
+            {"at_most": 300.0, "above_zero": True},
+            "a finite number of seconds, above 0 to 300",
+            id="zero of two bounds",
+        ),
+        pytest.param(math.nan, {}, "a finite number of seconds, 0 or more", id="not a number"),
+        pytest.param(math.inf, {}, "a finite number of seconds, 0 or more", id="without end"),
+        pytest.param(10**400, {}, "a finite number of seconds, 0 or more", id="beyond any float"),
+        pytest.param(True, {}, "a number of seconds, 0 or more, got bool", id="true"),
+        pytest.param("5", {"above_zero": True}, "a number of seconds, more than 0, got str", id="text"),
+        pytest.param(None, {"at_most": 300.0}, "a number of seconds, from 0 to 300, got NoneType", id="nothing"),
+    ],
+)
+def test_seconds_beyond_the_bounds_are_refused_by_their_setting(
+    seconds: object, bounds: dict[str, Any], problem: str
+) -> None:
+    """With what was expected, in words; the value is named by its type alone."""
+    error = mistake(check_seconds, "leeway", seconds, **bounds)
+    assert (error.setting, error.problem) == ("leeway", f"expected {problem}")
 
 
 @pytest.mark.parametrize("spelling", [str.lower, str.upper, str.title])

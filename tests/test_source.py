@@ -423,6 +423,22 @@ def test_rotation_in_the_middle_of_a_flood_is_seen_within_a_cooldown(
     assert call(source, "get", ORIGINAL, pool.access_key.kid).kid == pool.access_key.kid
 
 
+def test_attempts_of_a_cold_start_cost_no_tries(
+    call: Call, source: RemoteKeys, endpoint: Endpoint, clock: FakeClock, pool: FakeUserPool, kid: str
+) -> None:
+    """They have a backoff of their own: after an outage a rotation is seen at once all the same."""
+    endpoint.says(DOWN)
+    for wait in (1.0, 2.0, 4.0):
+        assert unavailable(call, source, kid) == wait
+        clock.tick(wait)
+    for _ in range(SCHEDULE.burst):
+        endpoint.says(published(pool))
+        assert call(source, "get", ORIGINAL, pool.access_key.kid).kid == pool.access_key.kid
+        pool.rotate()
+    endpoint.says(published(pool))
+    assert call(source, "get", ORIGINAL, pool.access_key.kid).kid == pool.access_key.kid
+
+
 @pytest.mark.parametrize(
     "issuer, asked",
     [
@@ -497,20 +513,23 @@ def test_wait_that_one_endpoint_asks_for_is_not_lost_behind_the_refusal_of_anoth
     assert unavailable(call, source, kid) == 20.0
 
 
-def test_first_endpoint_that_takes_its_time_leaves_some_for_the_second(
+def test_endpoint_that_hangs_leaves_time_for_the_others(
     call: Call, pool: FakeUserPool, clock: FakeClock, kid: str
 ) -> None:
-    """A fetch that is given no time can't succeed: an endpoint that hangs must not take it all."""
+    """Each has an equal share of what is left, so that the last one has all of it."""
+    shares: list[float] = []
 
     def fetch(uri: str, timeout: float, /) -> bytes:
-        assert timeout > 0
-        if uri == "first":
-            clock.tick(timeout)
-            raise FetchError("the fetch failed: TimeoutError")
-        return published(pool)
+        shares.append(timeout)
+        if uri == "last":
+            return published(pool)
+        clock.tick(timeout if uri == "hangs" else 0.0)
+        raise DOWN
 
-    source = RemoteKeys({ORIGINAL: "first", UPDATED: "second"}, schedule=SCHEDULE, fetch=fetch, timer=clock)
+    uris = {ORIGINAL: "hangs", UPDATED: "fails at once", REPLICA: "last"}
+    source = RemoteKeys(uris, schedule=replace(SCHEDULE, deadline=3.0), fetch=fetch, timer=clock)
     assert call(source, "get", ORIGINAL, kid).kid == kid
+    assert shares == [1.0, 1.0, 2.0]
 
 
 def test_fetch_that_hangs_is_abandoned_at_the_deadline(
@@ -853,6 +872,32 @@ def test_fetch_that_cannot_start_is_logged_as_an_outage(
     unavailable(call, source, kid)
     patch.undo()
     assert logged() == FAILED
+
+
+def test_log_handler_that_takes_its_time_keeps_nobody_waiting(
+    source: RemoteKeys, endpoint: Endpoint, pool: FakeUserPool, kid: str
+) -> None:
+    """Whoever waits for keys has them once they are there, and not once a log is written."""
+    gate, reached = Event(), Event()
+
+    class Slow(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            reached.set()
+            gate.wait(PATIENCE)
+
+    endpoint.says(DOWN)
+    handler, logger = Slow(), logging.getLogger("cognito_guard.keys")
+    logger.addHandler(handler)
+    try:
+        with ThreadPoolExecutor(1) as thread:
+            waiter = thread.submit(source.get, ORIGINAL, kid)
+            assert reached.wait(PATIENCE)
+            try:
+                assert isinstance(waiter.exception(PATIENCE / 5), UnavailableError)
+            finally:
+                gate.set()
+    finally:
+        logger.removeHandler(handler)
 
 
 def test_repr_tells_the_state_and_no_secret(source: RemoteKeys, endpoint: Endpoint, clock: FakeClock) -> None:

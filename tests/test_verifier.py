@@ -305,7 +305,7 @@ UNREAD: dict[str, tuple[Mint, Verdict]] = {
     "an empty key ID": (lambda pool: pool.access_token(header={"kid": ""}), MALFORMED),
     "a key ID beyond the limit": (lambda pool: pool.access_token(header={"kid": "k" * 257}), MALFORMED),
     "no issuer": (lambda pool: pool.access_token(iss=ABSENT), MISSING_CLAIM),
-    "an issuer that is null": (lambda pool: pool.access_token(iss=None), MISSING_CLAIM),
+    "an issuer that is null": (lambda pool: pool.access_token(iss=None), MALFORMED_CLAIM),
     "an issuer that is a list": (lambda pool: pool.access_token(iss=[ORIGINAL]), MALFORMED_CLAIM),
     "an issuer that is a number": (lambda pool: pool.access_token(iss=1), MALFORMED_CLAIM),
     "a foreign issuer": (lambda pool: pool.access_token(issuer="https://evil.test"), WRONG_ISSUER),
@@ -512,6 +512,7 @@ def test_token_longer_than_the_maximum_is_not_read(call: Call, pool: FakeUserPoo
     assert verdict(call, pool.verifier(max_token_bytes=len(token)), token) is None
     expected = (MalformedTokenError, Reason.OVERSIZED_TOKEN)
     assert verdict(call, pool.verifier(max_token_bytes=len(token) - 1), token) == expected
+    assert verdict(call, pool.verifier(max_token_bytes=1), token) == expected
 
 
 def test_required_scopes_are_a_floor_for_every_token(
@@ -1116,3 +1117,20 @@ def test_key_that_nobody_published_is_unknown_wherever_it_came_from(call: Call, 
     token = pool.access_token(key=SigningKey.draw())
     for verifier in (pool.verifier(), pool.verifier(jwks=pool.jwks)):
         assert verdict(call, verifier, token) == UNKNOWN_KEY
+
+
+@pytest.mark.parametrize(
+    "options, setting",
+    [
+        pytest.param({"issuer": ""}, "issuer", id="an empty issuer"),
+        pytest.param({"clock": 5.0}, "clock", id="a clock that stands for ever"),
+        pytest.param({"timer": "monotonic"}, "timer", id="a timer by name"),
+        pytest.param({"fetch": b"{}"}, "fetch", id="a document for a fetch"),
+        pytest.param({"implies": ["a", "b"]}, "implies", id="implications in a list"),
+    ],
+)
+def test_argument_of_another_kind_is_refused_at_construction(options: dict[str, Any], setting: str) -> None:
+    """What would fail with the first token fails where it is written."""
+    with pytest.raises(ConfigurationError) as caught:
+        CognitoVerifier("eu-west-1_AbCdEf123", client_id="client", **options)
+    assert caught.value.setting == setting

@@ -243,7 +243,9 @@ class RemoteKeys:
 
     def _endpoints(self, issuer: str, now: float) -> list[str]:
         uris = list(dict.fromkeys((self._jwks_uris[issuer], *self._jwks_uris.values())))
-        return [uri for uri in uris if now >= self._refused_until.get(uri, now)] or uris
+        # A refusal that lasts longer than any does is a timer that jumped back.
+        willing = (uri for uri in uris if not 0 < self._refused_until.get(uri, now) - now <= self._schedule.fresh_for)
+        return list(willing) or uris
 
     def _start(self, ticket: _Ticket, uris: list[str]) -> None:
         threading.Thread(target=self._run, args=(ticket, uris), name=REFRESH_THREAD, daemon=True).start()
@@ -289,7 +291,8 @@ class RemoteKeys:
                     told = next((error for error in failures if not error.refused), failures[0] if failures else None)
                     retry_after = max((error.retry_after for error in failures), default=0.0)
                     self._fail("the fetch did not end" if told is None else str(told), retry_after)
-        ticket.settled.set_result(None)
+            # Before anything is logged: whoever waits must not wait for a log handler.
+            ticket.settled.set_result(None)
 
     def _wait(self, ticket: _Ticket) -> None:
         try:

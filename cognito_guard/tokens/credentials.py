@@ -49,28 +49,33 @@ def cookie(name: str) -> Extractor:
     return extract
 
 
-def websocket_subprotocol(marker: str = "bearer") -> Extractor:
+class websocket_subprotocol:  # noqa: N801  (used as header() and cookie(...) are)
     """
     Take the token from a WebSocket's subprotocols, the one place where a browser can put it: `[marker, token]`.
 
-    Args:
-        marker: the subprotocol that stands before the token, and is the only one echoed.
-
-    Raises:
-        ConfigurationError: a marker that no subprotocol can have.
+    Attributes:
+        marker: the subprotocol that stands before the token, and the only one that is ever echoed.
     """
-    _check_name("websocket_subprotocol", marker)
 
-    def extract(headers: Headers) -> str | None:
+    def __init__(self, marker: str = "bearer") -> None:
+        """
+        Take the marker.
+
+        Raises:
+            ConfigurationError: one that no subprotocol can have.
+        """
+        _check_name("websocket_subprotocol", marker)
+        self.marker = marker
+
+    def __call__(self, headers: Headers) -> str | None:
+        """Return the token, or None where the marker is not offered."""
         values = header_values(headers, "sec-websocket-protocol")
         offered = [entry.strip(" \t") for value in values for entry in value.split(",")]
-        if marker not in offered:
+        if self.marker not in offered:
             return None
-        if offered[0] != marker or len(offered) != 2:  # noqa: PLR2004
+        if offered[0] != self.marker or len(offered) != 2:  # noqa: PLR2004
             raise InvalidRequestError(Reason.MALFORMED_HEADER, "expected the marker and one token as subprotocols")
         return offered[1]
-
-    return extract
 
 
 def one_token(token_from: Iterable[Extractor], headers: Headers) -> str | None:

@@ -206,8 +206,6 @@ def _binding(
     binding: ResourceBinding | Mapping[str, ResourceBinding], client_id: object, resources: Sequence[str]
 ) -> tuple[bool, frozenset[str]]:
     """Return whether binding is required, and of which clients it is not."""
-    if not isinstance(binding, str | Mapping):
-        raise ConfigurationError("resource_binding", "expected 'optional' or 'required', or one of them per client ID")
     per_client: Mapping[str, ResourceBinding] = binding if isinstance(binding, Mapping) else {}
     values = list(per_client.values()) if isinstance(binding, Mapping) else [binding]
     if not all(value in ("optional", "required") for value in values):

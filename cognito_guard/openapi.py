@@ -1,0 +1,65 @@
+"""
+Describe the guard in OpenAPI: its security scheme, and the scopes in words.
+
+Needs no framework; what comes out is plain JSON, for whatever builds the description.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias
+
+from .errors import ConfigurationError
+from .requires import SCOPE, ResourceServer, names
+
+DeclaredScopes: TypeAlias = ResourceServer | Mapping[str, str] | Iterable[str | ResourceServer]
+"""The scopes that clients may ask for: resource servers, full scopes with descriptions, or full scopes alone."""
+
+_HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+", re.IGNORECASE)
+
+
+def described(scopes: DeclaredScopes) -> dict[str, str]:
+    """
+    Return full scopes with their descriptions.
+
+    Raises:
+        ConfigurationError: something that is no scope.
+    """
+    if isinstance(scopes, ResourceServer):
+        return {scopes[name]: description for name, description in scopes.descriptions.items()}
+    if isinstance(scopes, Mapping):
+        return {scope: scopes[scope] for scope in names("scopes", scopes, SCOPE)}
+    found: dict[str, str] = {}
+    for scope in (scopes,) if isinstance(scopes, str) else scopes:
+        found |= described(scope) if isinstance(scope, ResourceServer) else dict.fromkeys(_one(scope), "")
+    return found
+
+
+def security_scheme(*, domain: str | None, scopes: Mapping[str, str], description: str | None) -> dict[str, Any]:
+    """
+    Return a security scheme: the authorization code flow of the user pool, or a bearer token from wherever.
+
+    Args:
+        domain: the user pool's domain, where people sign in; None for the bearer token.
+        scopes: full scopes with their descriptions; a bearer token's have no place here.
+        description: for people.
+
+    Raises:
+        ConfigurationError: a domain that is no host name.
+    """
+    about = {} if description is None else {"description": description}
+    if domain is None:
+        return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", **about}
+    if not isinstance(domain, str) or not _HOST.fullmatch(domain):
+        raise ConfigurationError("domain", f"expected a host name, as in auth.example.com, got {domain!r}")
+    flow = {
+        "authorizationUrl": f"https://{domain}/oauth2/authorize",
+        "tokenUrl": f"https://{domain}/oauth2/token",
+        "scopes": dict(scopes),
+    }
+    return {"type": "oauth2", "flows": {"authorizationCode": flow}, **about}
+
+
+def _one(scope: str) -> tuple[str, ...]:
+    return names("scopes", scope, SCOPE)
