@@ -6,7 +6,7 @@ The query string is not among them: it ends up in logs, histories and referrers 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
 from ..errors import ConfigurationError, InvalidRequestError, MissingTokenError, Reason
@@ -85,6 +85,8 @@ def one_token(token_from: Iterable[Extractor], headers: Headers) -> str | None:
     Raises:
         InvalidRequestError: it uses several ways, which none may (RFC 6750 §2), or one of them wrongly.
     """
+    # Every extractor reads them: an iterator would be used up by the first.
+    headers = headers if isinstance(headers, Mapping) else tuple(headers)
     tokens = [token for token in (extract(headers) for extract in token_from) if token is not None]
     if len(tokens) > 1:
         raise InvalidRequestError(Reason.SEVERAL_METHODS, "the request carries tokens in more than one place")

@@ -1,0 +1,126 @@
+"""The caller of the request at hand: verified once, shown to views, refused by an exception."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from blinker import Namespace
+from flask import Flask, Response, has_request_context, request
+from flask.globals import app_ctx
+from werkzeug.exceptions import HTTPException, default_exceptions
+from werkzeug.local import LocalProxy
+
+from ..challenge import Challenge
+from ..errors import ConfigurationError, RefusalError
+from ..guard import Guard, is_preflight
+from ..principal import Principal
+from ..requires import Requirement
+
+EXTENSION = "cognito_guard"
+"""Where `app.extensions` holds an application's Guard."""
+# On the request and not on `g`: requests share that where a test or a script has pushed an application context.
+_PRINCIPAL = "_cognito_guard_principal"
+
+_signals = Namespace()
+principal_verified = _signals.signal("principal-verified")
+"""Sent by the application with `principal`, once for each request whose token is acceptable."""
+request_refused = _signals.signal("request-refused")
+"""Sent by the application with `challenge`: the answer, and the reason for it."""
+
+
+def principal_or_none() -> Principal | None:
+    """Return the verified caller; None for an anonymous one, in a view without guard and outside a request."""
+    principal: Principal | None = getattr(request, _PRINCIPAL, None) if has_request_context() else None
+    return principal
+
+
+def _principal() -> Principal:
+    principal = principal_or_none()
+    if principal is None:
+        raise RuntimeError(
+            "There is no verified caller: this is no request, nothing guards the view, or the caller is anonymous; "
+            "where that may be, ask principal_or_none()."
+        )
+    return principal
+
+
+current_principal = cast("Principal", LocalProxy(_principal))
+"""The verified caller; any use of it raises RuntimeError where there is none, but for its truth, which is False."""
+
+
+class RefusedRequest(HTTPException):
+    """
+    Refuse a request with a challenge.
+
+    Each one raised is also werkzeug's own exception of its status, such as Unauthorized, so that error handlers
+    for that, for the status and for this class are all found.
+
+    Attributes:
+        challenge: the answer, and the reason for it.
+    """
+
+    def __init__(self, challenge: Challenge) -> None:
+        """Take the challenge."""
+        super().__init__()
+        self.challenge = challenge
+
+    def get_headers(self, environ: object = None, scope: object = None) -> list[tuple[str, str]]:
+        """Return the challenge's headers."""
+        return list(self.challenge.headers)
+
+    def get_body(self, environ: object = None, scope: object = None) -> str:
+        """Return the challenge's body."""
+        return self.challenge.body.decode()
+
+
+# Flask finds handlers by the exception's class alone, its status by an attribute of that.
+_REFUSED = {
+    status: cast("type[RefusedRequest]", type(RefusedRequest.__name__, (RefusedRequest, usual), {}))
+    for status, usual in default_exceptions.items()
+}
+
+
+def response_instead(requirement: Requirement | None) -> Response | None:
+    """
+    Return what to answer instead of the view, or None where the caller may have that.
+
+    Args:
+        requirement: what the caller must meet; None lets anonymous callers through.
+
+    Raises:
+        RefusedRequest: the caller may not.
+        ConfigurationError: nobody prepared the application.
+    """
+    app: Flask = app_ctx.app
+    guard = app.extensions.get(EXTENSION)
+    if not isinstance(guard, Guard):
+        raise ConfigurationError("app", "has no CognitoGuard: call init_app")
+    if is_preflight(request.method, request.headers.keys()):
+        # It has no credentials, so that no view may see it, not even one that answers OPTIONS itself.
+        return None if request.routing_exception else app.make_default_options_response()
+    try:
+        principal = _caller(guard, app)
+        if requirement is not None:
+            guard.authorize(principal, requirement)
+    except RefusalError as error:
+        challenge = guard.refuse(error, requirement)
+        request_refused.send(app, _async_wrapper=app.ensure_sync, challenge=challenge)
+        raise _REFUSED[challenge.status](challenge) from error
+    return None
+
+
+def serve_metadata() -> Response | None:
+    """Return the protected resource's metadata where a request asks for it."""
+    guard: Guard = app_ctx.app.extensions[EXTENSION]
+    reply = guard.metadata_reply(request.method, request.root_path + request.path)
+    return None if reply is None else Response(reply.body, reply.status, reply.headers)
+
+
+def _caller(guard: Guard, app: Flask) -> Principal | None:
+    """Return the request's caller, verified however often views and hooks ask."""
+    if not hasattr(request, _PRINCIPAL):
+        principal = guard.authenticate(request.headers)
+        setattr(request, _PRINCIPAL, principal)
+        if principal is not None:
+            principal_verified.send(app, _async_wrapper=app.ensure_sync, principal=principal)
+    return principal_or_none()
