@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 from .errors import ConfigurationError
+from .metadata import ProtectedResource
 from .requires import SCOPE, ResourceServer, names
 
 DeclaredScopes: TypeAlias = ResourceServer | Mapping[str, str] | Iterable[str | ResourceServer]
@@ -30,10 +31,9 @@ def described(scopes: DeclaredScopes) -> dict[str, str]:
         return {scopes[name]: description for name, description in scopes.descriptions.items()}
     if isinstance(scopes, Mapping):
         return {scope: scopes[scope] for scope in names("scopes", scopes, SCOPE)}
-    found: dict[str, str] = {}
-    for scope in (scopes,) if isinstance(scopes, str) else scopes:
-        found |= described(scope) if isinstance(scope, ResourceServer) else dict.fromkeys(_one(scope), "")
-    return found
+    if isinstance(scopes, str) or not isinstance(scopes, Iterable):
+        return dict.fromkeys(names("scopes", scopes, SCOPE), "")
+    return {scope: description for some in scopes for scope, description in described(some).items()}
 
 
 def security_scheme(*, domain: str | None, scopes: Mapping[str, str], description: str | None) -> dict[str, Any]:
@@ -61,5 +61,22 @@ def security_scheme(*, domain: str | None, scopes: Mapping[str, str], descriptio
     return {"type": "oauth2", "flows": {"authorizationCode": flow}, **about}
 
 
-def _one(scope: str) -> tuple[str, ...]:
-    return names("scopes", scope, SCOPE)
+def swagger_ui_oauth(
+    client_id: str, *, domain: str | None, scopes: Iterable[str], metadata: ProtectedResource | None
+) -> dict[str, Any]:
+    """
+    Return what Swagger UI needs to sign people in: the arguments of its `initOAuth`.
+
+    Args:
+        client_id: a public app client.
+        domain: the user pool's domain, as the security scheme has it.
+        scopes: what to ask for, unless people choose otherwise.
+        metadata: describes the resource that tokens are bound to (RFC 8707), if any.
+
+    Raises:
+        ConfigurationError: there is no domain to sign in at.
+    """
+    if domain is None:
+        raise ConfigurationError("domain", "expected the user pool's, got None")
+    bound = {} if metadata is None else {"additionalQueryStringParams": {"resource": metadata.resource}}
+    return {"clientId": client_id, "usePkceWithAuthorizationCodeGrant": True, "scopes": list(scopes), **bound}

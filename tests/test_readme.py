@@ -29,6 +29,31 @@ EXAMPLES = {
         ),
         "hello jane",
     ],
+    "django_app": [
+        "System check identified no issues (0 silenced).",
+        "ok",
+        '401 Bearer realm="cognito", scope="orders/read"',
+        '{"caller": "jane", "machine": false}',
+        "report for jane",
+        "403 changed by joe",
+    ],
+    "fastapi_app": [
+        '"hello" "hello jane"',
+        '401 Bearer realm="cognito", scope="orders/read"',
+        "False",
+        "{'error': 'access_denied', 'error_description': 'The caller is not allowed to do this'}",
+        "[{'CognitoBearer': ['orders/write']}]",
+        "hello jane",
+    ],
+    "flask_app": [
+        "public: ['health', 'static']",
+        "ok",
+        "hello stranger / hello jane",
+        '401 Bearer realm="cognito", scope="orders/read"',
+        "{'caller': '2b446e02-70b3-56cd-a8e1-8d751adace1e', 'machine': False, 'orders': []}",
+        "403",
+        "{'caller': 'joe', 'report': []}",
+    ],
     "optional_login": ["hello stranger", "hello jane", "401"],
 }
 

@@ -1,0 +1,1 @@
+"""The contract's routes, served by each framework in its own way."""

@@ -1,0 +1,466 @@
+"""The REST framework adapter: authentication, permissions that compose, the exception handler, the schema."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, TypeAlias, cast
+
+from .django_settings import COGNITO  # isort: skip - configures Django
+
+import pytest
+from django.db import connection, transaction
+from django.http import HttpRequest
+from django.test import override_settings
+from django.urls import path
+from drf_spectacular import settings as spectacular
+from drf_spectacular.generators import SchemaGenerator
+from rest_framework.authentication import BaseAuthentication, BasicAuthentication, SessionAuthentication
+from rest_framework.decorators import api_view, authentication_classes, permission_classes
+from rest_framework.exceptions import NotAuthenticated, PermissionDenied
+from rest_framework.permissions import AllowAny, BasePermission, IsAdminUser, IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.test import APIClient, APIRequestFactory, force_authenticate
+from rest_framework.views import APIView
+from rest_framework.viewsets import ViewSet
+
+from cognito_guard import ConfigurationError, FetchError, Principal, Reason, Requires
+from cognito_guard.django import principal_verified
+from cognito_guard.drf import (
+    CognitoAuthentication,
+    HasAnyScope,
+    HasGroups,
+    HasRequiredScopes,
+    HasScopes,
+    Meets,
+)
+from cognito_guard.testing import FakeUserPool
+from cognito_guard.tokens.credentials import cookie, header
+
+Refused: TypeAlias = Callable[..., None]
+
+GET = "transactions/get"
+POST = "transactions/post"
+NO_TOKEN = 'Bearer realm="cognito"'
+BAD_TOKEN = 'Bearer realm="cognito", error="invalid_token", error_description="The token is not valid here"'
+TWO_TOKENS = 'Bearer realm="cognito", error="invalid_request", error_description="Exactly one bearer token is expected"'
+STEP_UP = (
+    'Bearer realm="cognito", error="insufficient_user_authentication", '
+    'error_description="A more recent or stronger authentication is required", max_age="300"'
+)
+
+
+def no_scope(*needed: str) -> str:
+    """Return the challenge to a caller who lacks scopes."""
+    description = "The token lacks a scope that is required"
+    return f'{NO_TOKEN}, error="insufficient_scope", error_description="{description}", scope="{" ".join(needed)}"'
+
+
+class IsGet(BasePermission):
+    """Be a permission of another origin."""
+
+    message = "only to look at"
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        """Allow GET."""
+        return request.method == "GET"
+
+
+class Header(BaseAuthentication):
+    """Be an authentication class of another origin."""
+
+    def authenticate(self, request: Request) -> tuple[Any, Any] | None:
+        """Believe a header."""
+        if "x-user" not in request.headers:
+            return None
+        return type("Known", (), {"is_authenticated": True, "is_staff": True})(), "a key of another kind"
+
+
+@pytest.fixture(autouse=True)
+def _site(pool: FakeUserPool, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    caplog.set_level(logging.INFO, "cognito_guard")
+    with override_settings(COGNITO_GUARD={"VERIFIER": pool.verifier()}, MIDDLEWARE=[]):
+        yield
+
+
+@pytest.fixture
+def assert_refused(caplog: pytest.LogCaptureFixture) -> Refused:
+    """Return a function that checks status, challenge and what was logged, once."""
+
+    def check(response: Response, status: int, challenge: str | None, reason: Reason | None) -> None:
+        assert response.status_code == status
+        assert response.headers.get("WWW-Authenticate") == challenge
+        logged = [record.__dict__["reason"] for record in caplog.records if record.name == "cognito_guard"]
+        assert logged == ([] if reason is None else [reason.value])
+        caplog.clear()
+
+    return check
+
+
+def down(uri: str, timeout: float) -> bytes:
+    """Be a key endpoint out of reach."""
+    raise FetchError("down")
+
+
+def view_of(*permissions: Any, authenticate: list[Any] | None = None, **members: Any) -> Any:
+    """Make a view that answers with its caller."""
+
+    class Orders(APIView):
+        authentication_classes = authenticate or [CognitoAuthentication]
+        permission_classes = permissions or [AllowAny]
+
+        def get(self, request: Request) -> Response:
+            caller: Any = request.auth
+            return Response({"user": str(request.user), "subject": getattr(caller, "subject", None)})
+
+        post = delete = get
+
+    chosen: Any = type("Orders", (Orders,), members)
+    return chosen.as_view()
+
+
+def ask(view: Any, token: str | None = None, method: str = "get", **headers: str) -> Any:
+    """Send a request."""
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    if token is not None:
+        given["authorization"] = f"Bearer {token}"
+    request = getattr(APIRequestFactory(enforce_csrf_checks=True), method)("/", headers=given)
+    return view(request)
+
+
+# Authentication
+
+
+def test_caller_is_user_and_auth(pool: FakeUserPool) -> None:
+    """`request.user` is a user, `request.auth` the principal."""
+    response = ask(view_of(), pool.access_token())
+    assert response.data == {"user": "jane", "subject": pool.subject("jane")}
+
+
+def test_bad_token_raises_even_where_anybody_may(pool: FakeUserPool, assert_refused: Refused) -> None:
+    """It is not the next class's business, and not anonymous."""
+    for others in ([CognitoAuthentication], [CognitoAuthentication, Header], [Header, CognitoAuthentication]):
+        response = ask(view_of(AllowAny, authenticate=others), "junk")
+        assert_refused(response, 401, BAD_TOKEN, Reason.MALFORMED_TOKEN)
+        response = ask(view_of(AllowAny, authenticate=others), "a b")
+        assert_refused(response, 400, TWO_TOKENS, Reason.MALFORMED_HEADER)
+
+
+def test_request_without_token_is_for_the_next_class(pool: FakeUserPool, assert_refused: Refused) -> None:
+    """None means "not mine", and nothing is logged."""
+    view = view_of(IsAuthenticated, authenticate=[CognitoAuthentication, Header])
+    assert_refused(ask(view, x_user="somebody"), 200, None, None)
+    assert_refused(ask(view), 401, NO_TOKEN, Reason.MISSING_TOKEN)
+
+
+def test_other_classes_words_stay_their_own(assert_refused: Refused) -> None:
+    """A bad password is answered by REST framework, with the first class's challenge."""
+    view = view_of(IsAuthenticated, authenticate=[CognitoAuthentication, BasicAuthentication])
+    response = ask(view, authorization="Basic junk")
+    assert_refused(response, 401, NO_TOKEN, Reason.MISSING_TOKEN)
+    assert "detail" in response.data
+    response = ask(view_of(IsAuthenticated, authenticate=[SessionAuthentication]))
+    assert_refused(response, 403, None, None)
+
+
+def test_keys_out_of_reach_are_a_503(pool: FakeUserPool, assert_refused: Refused) -> None:
+    """With Retry-After, and no challenge."""
+    with override_settings(COGNITO_GUARD={"VERIFIER": pool.verifier(fetch=down)}):
+        response = ask(view_of(), pool.access_token())
+    assert_refused(response, 503, None, Reason.KEYS_UNAVAILABLE)
+    assert response.headers["Retry-After"] == "1"
+
+
+def test_token_is_verified_once_behind_the_middleware(pool: FakeUserPool) -> None:
+    """What the middleware found is what the view gets."""
+    heard: list[Principal] = []
+
+    def listener(principal: Principal, **_: Any) -> None:
+        heard.append(principal)
+
+    principal_verified.connect(listener)
+    try:
+        with override_settings(MIDDLEWARE=[COGNITO], ROOT_URLCONF=(path("", view_of(HasScopes(GET))),)):
+            token = pool.access_token(scopes=[GET])
+            response: Any = APIClient().get("/", headers={"authorization": f"Bearer {token}"})
+    finally:
+        principal_verified.disconnect(listener)
+    assert response.data["user"] == "jane"
+    assert len(heard) == 1
+
+
+def test_token_in_a_cookie_needs_a_csrf_token(pool: FakeUserPool, assert_refused: Refused) -> None:
+    """REST framework's views are exempt from Django's check; a browser's cookie is checked all the same."""
+    jar = f"token={pool.access_token()}"
+    given = {"VERIFIER": pool.verifier(), "TOKEN_FROM": [header(), cookie("token")]}
+    secret = "a" * 32
+    with override_settings(COGNITO_GUARD=given):
+        assert ask(view_of(), cookie=jar).status_code == 200
+        assert_refused(ask(view_of(), method="post", cookie=jar), 403, None, None)
+        checked = ask(view_of(), method="post", cookie=f"{jar}; csrftoken={secret}", x_csrftoken=secret)
+        assert checked.status_code == 200
+        assert ask(view_of(), pool.access_token(), method="post").status_code == 200
+
+
+def test_view_with_only_header_tokens_needs_no_csrf_token(pool: FakeUserPool) -> None:
+    """A POST with a bearer token gets through."""
+    assert ask(view_of(HasScopes(GET)), pool.access_token(scopes=[GET]), method="post").status_code == 200
+
+
+# Permissions
+
+
+@pytest.mark.parametrize(
+    "permission, token, expected",
+    [
+        pytest.param(HasScopes(GET), {"scopes": [GET]}, None, id="a scope, granted"),
+        pytest.param(HasScopes(GET), {"scopes": [POST]}, (403, no_scope(GET), "insufficient_scope"), id="a scope"),
+        pytest.param(
+            HasScopes(GET, POST), {"scopes": [GET]}, (403, no_scope(GET, POST), "insufficient_scope"), id="two scopes"
+        ),
+        pytest.param(HasAnyScope(GET, POST), {"scopes": [POST]}, None, id="any scope, granted"),
+        pytest.param(HasAnyScope(GET, POST), {}, (403, no_scope(GET), "insufficient_scope"), id="any scope"),
+        pytest.param(HasGroups("staff"), {"groups": ["staff"]}, None, id="a group, met"),
+        pytest.param(HasGroups("staff"), {"groups": ["Staff"]}, (403, None, "group_required"), id="a group"),
+        pytest.param(Meets(), {"scopes": ()}, None, id="any caller"),
+        pytest.param(
+            Meets(Requires(max_age=300)), {"auth_time": 0}, (401, STEP_UP, "stale_authentication"), id="too long ago"
+        ),
+        pytest.param(HasScopes(GET) | HasGroups("staff"), {"groups": ["staff"]}, None, id="|, second"),
+        pytest.param(
+            HasScopes(GET) | HasGroups("staff"), {}, (403, no_scope(GET), "insufficient_scope"), id="|, neither"
+        ),
+        pytest.param(
+            HasGroups("staff") | HasScopes(GET), {}, (403, no_scope(GET), "insufficient_scope"), id="|, what may mend"
+        ),
+        pytest.param(
+            HasScopes(GET) & HasGroups("staff"), {"scopes": [GET]}, (403, None, "group_required"), id="&, no group"
+        ),
+        pytest.param(
+            HasScopes(GET) & HasScopes(POST), {}, (403, no_scope(GET, POST), "insufficient_scope"), id="&, all at once"
+        ),
+        pytest.param(HasScopes(GET) & IsGet | HasGroups("admins"), {"scopes": [GET]}, None, id="with another's"),
+        pytest.param(HasScopes(GET) & ~IsAdminUser, {"scopes": [GET]}, None, id="with another's, not"),
+        pytest.param(IsGet & HasScopes(GET), {}, (403, no_scope(GET), "insufficient_scope"), id="after another's"),
+        pytest.param(~HasGroups("banned"), {"groups": ["staff"]}, None, id="~, not excluded"),
+        pytest.param(~HasGroups("banned"), {"groups": ["banned"]}, (403, None, "excluded"), id="~, excluded"),
+    ],
+)
+def test_permissions_compose(
+    pool: FakeUserPool,
+    assert_refused: Refused,
+    permission: Any,
+    token: dict[str, Any],
+    expected: tuple[int, str | None, str] | None,
+) -> None:
+    """Yes and no are REST framework's; why not is told as by every adapter."""
+    no_scopes: dict[str, Any] = {"scopes": []}
+    response = ask(view_of(permission), pool.access_token(**(no_scopes | token)))
+    if expected is None:
+        assert_refused(response, 200, None, None)
+    else:
+        status, challenge, reason = expected
+        assert_refused(response, status, challenge, Reason(reason))
+
+
+@pytest.mark.parametrize(
+    "permission, challenge",
+    [
+        (HasScopes(GET), f'{NO_TOKEN}, scope="{GET}"'),
+        (HasScopes(GET) & HasScopes(POST), f'{NO_TOKEN}, scope="{GET} {POST}"'),
+        (HasGroups("staff"), NO_TOKEN),
+        (~HasGroups("banned"), NO_TOKEN),
+        (~HasScopes(GET) & IsGet, NO_TOKEN),
+        (Meets(), NO_TOKEN),
+        (IsAuthenticated, NO_TOKEN),
+    ],
+)
+def test_anonymous_caller_meets_nothing(assert_refused: Refused, permission: Any, challenge: str) -> None:
+    """Not even what is turned around; the challenge names the scopes."""
+    assert_refused(ask(view_of(permission)), 401, challenge, Reason.MISSING_TOKEN)
+
+
+def test_permissions_in_a_list_are_all_demanded(pool: FakeUserPool, assert_refused: Refused) -> None:
+    """One challenge names all scopes."""
+    view = view_of(HasScopes(GET), HasScopes(POST))
+    response = ask(view, pool.access_token(scopes=[GET]))
+    assert_refused(response, 403, no_scope(GET, POST), Reason.INSUFFICIENT_SCOPE)
+
+
+def test_others_refusals_stay_their_own(pool: FakeUserPool, assert_refused: Refused) -> None:
+    """What another's permission or the view itself refuses is answered by REST framework."""
+    response = ask(view_of(HasScopes(GET), IsGet), pool.access_token(scopes=[GET]), method="post")
+    assert_refused(response, 403, None, None)
+    assert response.data == {"detail": "only to look at"}
+
+    def deny(*_: Any) -> None:
+        raise PermissionDenied("not today")
+
+    assert_refused(ask(view_of(get=deny)), 403, None, None)
+    assert_refused(ask(view_of(HasScopes(), get=deny), pool.access_token()), 403, None, None)
+
+
+def test_caller_of_another_class_has_no_scopes(assert_refused: Refused) -> None:
+    """A session, say, is not a token: REST framework's own 403."""
+    view = view_of(HasScopes(GET), authenticate=[CognitoAuthentication, Header])
+    assert_refused(ask(view, x_user="somebody"), 403, None, None)
+
+
+def test_view_may_ask_for_authentication_itself(pool: FakeUserPool, assert_refused: Refused) -> None:
+    """A NotAuthenticated out of the handler still has a challenge."""
+
+    def demand(*_: Any) -> None:
+        raise NotAuthenticated
+
+    assert_refused(ask(view_of(get=demand)), 401, NO_TOKEN, Reason.MISSING_TOKEN)
+    assert_refused(ask(view_of(get=demand), pool.access_token()), 401, NO_TOKEN, None)
+
+
+@pytest.mark.parametrize(
+    "permission, granted",
+    [
+        (HasScopes(GET), True),
+        (~HasScopes(GET), False),
+        (~HasScopes(POST), True),
+        (~(HasScopes(GET) & HasScopes(POST)), True),
+    ],
+)
+def test_object_permission_is_the_same(pool: FakeUserPool, permission: Any, granted: bool) -> None:
+    """Turned around as well."""
+
+    def get(self: APIView, request: Request) -> Response:
+        self.check_object_permissions(request, object())
+        return Response()
+
+    response = ask(view_of(permission, get=get), pool.access_token(scopes=[GET]))
+    assert (response.status_code == 200) is granted
+
+
+def test_required_scopes_are_read_from_the_view(pool: FakeUserPool, assert_refused: Refused) -> None:
+    """A list holds for the whole view."""
+    view = view_of(HasRequiredScopes, required_scopes=[GET])
+    assert_refused(ask(view, pool.access_token(scopes=[GET])), 200, None, None)
+    response = ask(view, pool.access_token(scopes=[POST]))
+    assert_refused(response, 403, no_scope(GET), Reason.INSUFFICIENT_SCOPE)
+
+
+def test_required_scopes_by_action(pool: FakeUserPool, assert_refused: Refused) -> None:
+    """A dictionary holds them by action, or by method; what it leaves out is for nobody."""
+
+    class Orders(ViewSet):
+        authentication_classes = (CognitoAuthentication,)
+        permission_classes = (HasRequiredScopes,)
+        required_scopes: ClassVar[dict[str, list[str]]] = {"look": [GET], "create": [POST]}
+
+        def create(self, request: Request) -> Response:
+            return Response()
+
+        look = destroy = create
+
+    both = pool.access_token(scopes=[GET, POST])
+    actions: Any = {"get": "look", "post": "create", "delete": "destroy"}
+    view_set = cast("Any", Orders).as_view(actions)
+    plain = view_of(HasRequiredScopes, required_scopes={"get": [GET], "post": [POST]})
+    for view in (view_set, plain):
+        assert_refused(ask(view, pool.access_token(scopes=[GET])), 200, None, None)
+        response = ask(view, pool.access_token(scopes=[GET]), method="post")
+        assert_refused(response, 403, no_scope(POST), Reason.INSUFFICIENT_SCOPE)
+        assert_refused(ask(view, both, method="delete"), 403, None, Reason.EXCLUDED)
+        assert_refused(ask(view, both, method="put"), 403, None, Reason.EXCLUDED)
+
+
+def test_required_scopes_missing_from_the_view_are_a_mistake(pool: FakeUserPool) -> None:
+    """Neither a pass nor a refusal."""
+    with pytest.raises(ConfigurationError, match="required_scopes"):
+        ask(view_of(HasRequiredScopes), pool.access_token())
+
+
+def test_function_views_work(pool: FakeUserPool) -> None:
+    """`@api_view` with its decorators."""
+
+    @api_view(["GET"])
+    @authentication_classes([CognitoAuthentication])
+    @permission_classes([HasScopes(GET)])
+    def orders(request: Request) -> Response:
+        return Response()
+
+    assert ask(orders, pool.access_token(scopes=[GET])).status_code == 200
+    assert ask(orders, pool.access_token()).status_code == 403
+
+
+def test_forced_authentication_still_meets_requirements(pool: FakeUserPool) -> None:
+    """A test that skips the token gives the principal, and authorization holds."""
+    principal: Any = pool.verifier().verify(pool.access_token(scopes=[GET]))
+    request: HttpRequest = APIRequestFactory().get("/")
+    force_authenticate(request, user=None, token=principal)
+    assert view_of(HasScopes(GET))(request).status_code == 200
+    assert view_of(HasScopes(POST))(request).status_code == 403
+
+
+def test_refusal_rolls_the_request_back(pool: FakeUserPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where requests are transactions, as REST framework does."""
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    with transaction.atomic():
+        assert ask(view_of(HasScopes(GET)), pool.access_token()).status_code == 403
+        is_rolled_back = connection.needs_rollback
+        connection.set_rollback(False)
+    assert is_rolled_back
+
+
+# Without our exception handler
+
+
+def test_without_the_handler_statuses_and_401_challenges_are_right(pool: FakeUserPool) -> None:
+    """REST framework words the body, and drops only the challenge of a 403."""
+    from rest_framework.views import exception_handler
+
+    view = view_of(HasScopes(GET), get_exception_handler=staticmethod(lambda: exception_handler))
+    anonymous, bad, lacking = (ask(view, token) for token in (None, "junk", pool.access_token()))
+    assert (anonymous.status_code, anonymous.headers["WWW-Authenticate"]) == (401, f'{NO_TOKEN}, scope="{GET}"')
+    assert (bad.status_code, bad.headers["WWW-Authenticate"]) == (401, BAD_TOKEN)
+    assert bad.data == {"detail": "Unauthorized"}
+    assert lacking.status_code == 403
+    with override_settings(COGNITO_GUARD={"VERIFIER": pool.verifier(fetch=down)}):
+        out_of_reach = ask(view, pool.access_token())
+    assert (out_of_reach.status_code, out_of_reach.headers["Retry-After"]) == (503, "1")
+
+
+# The schema
+
+
+def operations(**settings: Any) -> dict[str, Any]:
+    """Generate the schema of two operations."""
+    generator: Any = SchemaGenerator
+    patched: Any = cast("Any", spectacular).patched_settings
+    urls: list[Any] = [path("orders", view_of(HasScopes(GET) & IsGet)), path("mine", view_of(HasGroups("staff")))]
+    with patched(settings):
+        schema: dict[str, Any] = generator(patterns=urls).get_schema(public=True)
+    found = {name: item["get"]["security"] for name, item in schema["paths"].items()}
+    return {"schemes": schema["components"]["securitySchemes"], **found}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_schema_names_a_bearer_token() -> None:
+    """Scopes are listed from OpenAPI 3.1 on."""
+    bearer = {"cognito": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
+    assert operations() == {"schemes": bearer, "/orders": [{"cognito": []}], "/mine": [{"cognito": []}]}
+    found = operations(OAS_VERSION="3.1.1")
+    assert (found["/orders"], found["/mine"]) == ([{"cognito": [GET]}], [{"cognito": []}])
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_schema_names_oauth_flows_where_configured() -> None:
+    """With the user pool's endpoints and the scopes that each operation needs."""
+    endpoints = {
+        "OAUTH2_AUTHORIZATION_URL": "https://a.example/authorize",
+        "OAUTH2_TOKEN_URL": "https://a.example/token",
+    }
+    found = operations(OAUTH2_FLOWS=["authorizationCode"], OAUTH2_SCOPES={GET: "Read"}, **endpoints)
+    flow = {
+        "authorizationUrl": "https://a.example/authorize",
+        "tokenUrl": "https://a.example/token",
+        "scopes": {GET: "Read"},
+    }
+    assert found["schemes"] == {"cognito": {"type": "oauth2", "flows": {"authorizationCode": flow}}}
+    assert found["/orders"] == [{"cognito": [GET]}]
