@@ -30,9 +30,11 @@ from .errors import (
 )
 from .keys.fetch import Fetch, FetchError, HTTPSFetch
 from .keys.freshness import RefreshSchedule
+from .metadata import ProtectedResource
 from .pool import UserPool
 from .principal import Actor, Principal
 from .requires import Requirement, Requires, ResourceServer
+from .tokens.credentials import cookie, header, websocket_subprotocol
 from .tokens.policy import ANY_CLIENT
 from .verifier import CognitoVerifier
 
@@ -58,6 +60,7 @@ __all__ = [
     "MalformedTokenError",
     "MissingTokenError",
     "Principal",
+    "ProtectedResource",
     "Reason",
     "RefreshSchedule",
     "RefusalError",
@@ -72,4 +75,7 @@ __all__ = [
     "UserPool",
     "__version__",
     "challenge_for",
+    "cookie",
+    "header",
+    "websocket_subprotocol",
 ]

@@ -18,7 +18,7 @@ from .metadata import ProtectedResource
 from .principal import Principal
 from .requires import Requirement
 from .tokens.bearer import Headers
-from .tokens.credentials import Extractor, header, one_token
+from .tokens.credentials import Extractor, cookie, header, one_token, websocket_subprotocol
 from .verifier import CognitoVerifier
 
 
@@ -70,10 +70,9 @@ class Guard:
             raise ConfigurationError("requirement", "expected a Requires, or several composed")
         if self.requirement is not None and not self.required:
             raise ConfigurationError("requirement", "can't be met by the anonymous callers that required=False lets in")
-        token_from = tuple(self.token_from)
-        object.__setattr__(self, "token_from", token_from)
-        if not token_from or not all(map(callable, token_from)):
-            raise ConfigurationError("token_from", "expected at least one of header(), cookie(...), ...")
+        object.__setattr__(self, "token_from", _extractors(self.token_from))
+        if self.metadata is not None and not isinstance(self.metadata, ProtectedResource):
+            raise ConfigurationError("metadata", f"expected a ProtectedResource, got {type(self.metadata).__name__}")
 
     def authenticate(self, headers: Headers) -> Principal | None:
         """
@@ -122,15 +121,16 @@ class Guard:
             problem_details=self.problem_details,
         )
 
-    def metadata_reply(self, method: str, path: str) -> Reply | None:
+    def metadata_reply(self, method: str, *paths: str) -> Reply | None:
         """
         Return the protected resource's metadata where a request asks for it; it needs no token.
 
         Args:
             method: the request's method.
-            path: the request's whole path, from the root of the host.
+            paths: the request's path from the root of the host, and below the application's root where that
+                differs: a server that is told the root puts it in front of well-known paths too.
         """
-        if self.metadata is None or path != self.metadata.path or method not in ("GET", "HEAD"):
+        if self.metadata is None or self.metadata.path not in paths or method not in ("GET", "HEAD"):
             return None
         return metadata_reply(self.metadata)
 
@@ -144,6 +144,20 @@ class Guard:
         if self.requirement is not None:
             self.verifier.authorize(principal, self.requirement)
         return principal
+
+
+# What makes an extractor is none itself; without parentheses it would fail at the first request.
+_MAKERS: tuple[object, ...] = (header, cookie, websocket_subprotocol)
+
+
+def _extractors(given: Iterable[Extractor]) -> tuple[Extractor, ...]:
+    extractors: tuple[Extractor, ...] = tuple(given) if isinstance(given, Iterable) else (given,)
+    for extractor in extractors:
+        if not callable(extractor) or extractor in _MAKERS:
+            raise ConfigurationError("token_from", "expected header(), cookie(...) and the like, with parentheses")
+    if not extractors:
+        raise ConfigurationError("token_from", "expected at least one of header(), cookie(...), ...")
+    return extractors
 
 
 class Anonymous:

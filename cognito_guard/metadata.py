@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from .errors import ConfigurationError
 from .pool import check_fetchable
@@ -59,9 +59,14 @@ class ProtectedResource:
         parts = urlsplit(resource)
         declared = scopes.scopes if isinstance(scopes, ResourceServer) else names("scopes", scopes, SCOPE)
         self.resource = resource
-        # The well-known part goes between host and path (RFC 9728 §3.1).
-        self.path = _WELL_KNOWN + parts.path.rstrip("/")
-        self.url = f"{parts.scheme}://{parts.netloc}{self.path}"
+        if name is not None and not isinstance(name, str):
+            raise ConfigurationError("name", f"expected a string, got {type(name).__name__}")
+        # The well-known part goes between host and path; only a slash right after the host is dropped
+        # (RFC 9728 §3.1).
+        path = _WELL_KNOWN + ("" if parts.path == "/" else parts.path)
+        self.url = f"{parts.scheme}://{parts.netloc}{path}"
+        # As servers show it, decoded.
+        self.path = unquote(path)
         members = {
             "resource": resource,
             "authorization_servers": list(servers),

@@ -28,7 +28,7 @@ _ISSUER_PREFIXES: Mapping[IssuerFormat, tuple[str, ...]] = {
     "updated": ("issuer-cognito-idp",),
     "both": ("cognito-idp", "issuer-cognito-idp"),
 }
-_NOT_IN_URL = frozenset("@?# \\")
+_NOT_IN_URL = frozenset('@?# \\"')
 _JWKS_PATH = "/.well-known/jwks.json"
 
 

@@ -15,8 +15,8 @@ try:
 except ImportError as cause:
     raise ImportError("cognito_guard.starlette needs Starlette: pip install 'cognito-guard[asgi]'") from cause
 
-from .asgi import GUARD_KEY, PRINCIPAL_KEY, enter, send_challenge
-from .challenge import WEBSOCKET_POLICY_VIOLATION, Challenge
+from .asgi.connection import GUARD_KEY, PRINCIPAL_KEY, enter, headers_of, send_challenge
+from .challenge import WEBSOCKET_POLICY_VIOLATION, Challenge, Reply
 from .errors import ConfigurationError, RefusalError
 from .guard import Guard, GuardOptions
 from .requires import Requirement, all_of
@@ -96,7 +96,7 @@ class CognitoBackend(AuthenticationBackend):
             ChallengeError: the credentials are bad, or can't be checked now.
         """
         try:
-            principal = await self._guard.aauthenticate(conn.scope["headers"])
+            principal = await self._guard.aauthenticate(headers_of(conn.scope))
         except RefusalError as error:
             raise ChallengeError(self._guard.refuse(error)) from error
         enter(conn.scope, self._guard, principal)
@@ -121,9 +121,9 @@ class ChallengeError(AuthenticationError):
         self.challenge = challenge
 
 
-def response_for(challenge: Challenge) -> Response:
-    """Return a challenge as a Starlette response."""
-    return Response(challenge.body, challenge.status, dict(challenge.headers))
+def response_for(reply: Reply) -> Response:
+    """Return a reply as a Starlette response."""
+    return Response(reply.body, reply.status, dict(reply.headers))
 
 
 def _connection(args: tuple[Any, ...], kwargs: dict[str, Any]) -> HTTPConnection[Any]:

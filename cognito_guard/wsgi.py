@@ -57,7 +57,7 @@ class CognitoMiddleware:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
         method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")
-        metadata = self._guard.metadata_reply(method, environ.get("SCRIPT_NAME", "") + path)
+        metadata = self._guard.metadata_reply(method, environ.get("SCRIPT_NAME", "") + path, path)
         if metadata is not None:
             return _send(metadata, method, start_response)
         headers = _headers(environ)

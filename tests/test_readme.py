@@ -37,6 +37,16 @@ EXAMPLES = {
         "report for jane",
         "403 changed by joe",
     ],
+    "drf_app": [
+        '401 Bearer realm="cognito", scope="orders/read"',
+        '{"caller":"jane"}',
+        (
+            'Bearer realm="cognito", error="insufficient_scope", '
+            'error_description="The token lacks a scope that is required", scope="orders/write"'
+        ),
+        "200 403",
+        '{"caller":"joe"}',
+    ],
     "fastapi_app": [
         '"hello" "hello jane"',
         '401 Bearer realm="cognito", scope="orders/read"',

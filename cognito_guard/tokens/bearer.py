@@ -75,4 +75,7 @@ def _refuse_other(text: str) -> None:
     scheme = text[:6].lower()
     if scheme == "bearer" and text[6:7] not in TOKEN_CHARS:
         raise InvalidRequestError(Reason.MALFORMED_HEADER, "expected exactly one bearer token")
+    if any(part.strip(" \t")[:7].lower() == "bearer " for part in text.split(",")[1:]):
+        # Two headers that a WSGI server has joined: `Basic x,Bearer y`.
+        raise InvalidRequestError(Reason.REPEATED_HEADER, "the request carries more than one Authorization value")
     raise MissingTokenError

@@ -7,7 +7,7 @@ The query string is not among them: it ends up in logs, histories and referrers 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from ..errors import ConfigurationError, InvalidRequestError, MissingTokenError, Reason
 from .bearer import TOKEN_CHARS, Headers, authorization_values, bearer_token, header_values
@@ -86,8 +86,8 @@ def one_token(token_from: Iterable[Extractor], headers: Headers) -> str | None:
         InvalidRequestError: it uses several ways, which none may (RFC 6750 §2), or one of them wrongly.
     """
     # Every extractor reads them: an iterator would be used up by the first.
-    headers = headers if isinstance(headers, Mapping) else tuple(headers)
-    tokens = [token for token in (extract(headers) for extract in token_from) if token is not None]
+    kept: Headers = cast("Mapping[str, str]", headers) if isinstance(headers, Mapping) else tuple(headers)
+    tokens = [token for token in (extract(kept) for extract in token_from) if token is not None]
     if len(tokens) > 1:
         raise InvalidRequestError(Reason.SEVERAL_METHODS, "the request carries tokens in more than one place")
     return tokens[0] if tokens else None

@@ -288,12 +288,14 @@ def reasons(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def refused_as_joined(candidate: Candidate, headers: list[Header], expected: Expected, reason: Reason) -> Any:
-    """Return refusal and reason, which the first value's scheme decides where a server has joined several."""
+    """Return refusal and reason, which the values' schemes decide where a server has joined several."""
     authorization = [value for name, value in headers if name == b"authorization"]
     if len(authorization) < 2 or candidate.module not in JOINING:
         return expected, reason
-    is_bearer = authorization[0].lower().startswith(b"bearer")
-    return (NOT_ONE_TOKEN, Reason.MALFORMED_HEADER) if is_bearer else (NO_TOKEN, Reason.MISSING_TOKEN)
+    are_bearer = [value.strip().lower().startswith(b"bearer") for value in authorization]
+    if not any(are_bearer):
+        return NO_TOKEN, Reason.MISSING_TOKEN
+    return NOT_ONE_TOKEN, Reason.MALFORMED_HEADER if are_bearer[0] else Reason.REPEATED_HEADER
 
 
 # The table of those who get through

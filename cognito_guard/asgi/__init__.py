@@ -1,0 +1,107 @@
+"""
+Guard any ASGI application: http and websocket, default deny.
+
+Pure ASGI, needs no framework.  Handlers find the caller in `scope["user"]` and its scopes in
+`scope["auth"].scopes`, where Starlette and its relatives look for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Unpack
+
+from ..errors import ConfigurationError, RefusalError
+from ..guard import Guard, GuardOptions, exempt_paths
+from ..principal import Principal
+from ..tokens.credentials import websocket_subprotocol
+from ..verifier import CognitoVerifier
+from .connection import (
+    GUARD_KEY,
+    PRINCIPAL_KEY,
+    ASGIApp,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    asks_before_crossing,
+    enter,
+    headers_of,
+    routed_path,
+    send_challenge,
+    send_reply,
+)
+
+__all__ = ["GUARD_KEY", "PRINCIPAL_KEY", "ASGIApp", "CognitoMiddleware", "Message", "Receive", "Scope", "Send"]
+
+_GUARDED = ("http", "websocket")
+
+
+class CognitoMiddleware:
+    """Let only requests with an acceptable token through to the application."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        verifier: CognitoVerifier,
+        *,
+        exempt: str | Iterable[str] = (),
+        **options: Unpack[GuardOptions],
+    ) -> None:
+        """
+        Guard an application.
+
+        Args:
+            app: the application.
+            verifier: judges tokens.
+            exempt: paths below the application's root that need no token; each matches itself alone.
+            options: attributes of `cognito_guard.guard.Guard`: `requirement`, `required`, `token_from`, ...
+
+        Raises:
+            ConfigurationError: an exempt path that is none, or an option that can't be right.
+        """
+        self._app = app
+        self._guard = Guard(verifier=verifier, **options)
+        self._exempt = exempt_paths(exempt)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] not in _GUARDED:
+            raise ConfigurationError("app", "only http and websocket can be guarded, got another kind of connection")
+        if scope["type"] == "http":
+            # A server that is told its root path puts it in front of well-known paths too.
+            metadata = self._guard.metadata_reply(scope["method"], scope["path"], routed_path(scope))
+            if metadata is not None:
+                await send_reply(metadata, scope, send)
+                return
+        try:
+            principal = await self._caller(scope)
+        except RefusalError as error:
+            await send_challenge(self._guard.refuse(error), scope, send)
+            return
+        enter(scope, self._guard, principal)
+        await self._app(scope, receive, self._echoing(scope, send) if scope["type"] == "websocket" else send)
+
+    async def _caller(self, scope: Scope) -> Principal | None:
+        if routed_path(scope) in self._exempt or asks_before_crossing(scope):
+            return None
+        return await self._guard.aauthenticate(headers_of(scope))
+
+    def _echoing(self, scope: Scope, send: Send) -> Send:
+        """Accept with the marker where the token came as a subprotocol: a browser gives up without an echo."""
+        offered = scope.get("subprotocols", [])
+        markers = [one.marker for one in self._guard.token_from if isinstance(one, websocket_subprotocol)]
+        if not offered or offered[0] not in markers:
+            return send
+        marker = offered[0]
+        # The application must not echo the token, so that it does not learn of it.
+        scope["subprotocols"] = [marker]
+
+        async def echoing(message: Message) -> None:
+            if message["type"] == "websocket.accept":
+                message = {**message, "subprotocol": marker}
+            await send(message)
+
+        return echoing

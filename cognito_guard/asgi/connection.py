@@ -1,0 +1,81 @@
+"""One ASGI connection: what its scope says, where the caller is put into it, how a reply is sent on it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any, TypeAlias
+
+from ..challenge import WEBSOCKET_POLICY_VIOLATION, Challenge, Reply
+from ..guard import Anonymous, Guard, is_preflight
+from ..principal import Principal
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+GUARD_KEY = "cognito_guard.guard"
+"""Where a request's ASGI scope holds its Guard."""
+PRINCIPAL_KEY = "cognito_guard.principal"
+"""Where a request's ASGI scope holds its Principal, or None."""
+
+
+class Credentials:
+    """Stand in `scope["auth"]`: the scopes granted, with "authenticated" first, as Starlette's users expect."""
+
+    def __init__(self, scopes: Iterable[str] = ()) -> None:
+        """Take the scopes."""
+        self.scopes = list(scopes)
+
+
+def enter(scope: Scope, guard: Guard, principal: Principal | None) -> None:
+    """Put the caller where handlers look for it."""
+    scope[GUARD_KEY], scope[PRINCIPAL_KEY] = guard, principal
+    if principal is None:
+        scope["user"], scope["auth"] = Anonymous(), Credentials()
+    else:
+        granted = guard.verifier.granted_scopes(principal)
+        scope["user"], scope["auth"] = principal, Credentials(("authenticated", *granted))
+
+
+async def send_challenge(challenge: Challenge, scope: Scope, send: Send) -> None:
+    """Send a refusal: as a response, on a WebSocket as a denial response or, without that extension, a close."""
+    if scope["type"] == "http":
+        await send_reply(challenge, scope, send)
+    elif "websocket.http.response" in (scope.get("extensions") or {}):
+        await send_reply(challenge, scope, send, prefix="websocket.")
+    else:
+        await send({"type": "websocket.close", "code": WEBSOCKET_POLICY_VIOLATION, "reason": ""})
+
+
+async def send_reply(reply: Reply, scope: Scope, send: Send, *, prefix: str = "") -> None:
+    """Send a response."""
+    headers = [(name.lower().encode(), value.encode()) for name, value in reply.headers]
+    headers.append((b"content-length", str(len(reply.body)).encode()))
+    await send({"type": prefix + "http.response.start", "status": reply.status, "headers": headers})
+    body = b"" if scope.get("method") == "HEAD" else reply.body
+    await send({"type": prefix + "http.response.body", "body": body})
+
+
+def asks_before_crossing(scope: Scope) -> bool:
+    """Tell a CORS preflight."""
+    names = (name.decode("latin-1") for name, _ in scope["headers"])
+    return scope["type"] == "http" and is_preflight(scope["method"], names)
+
+
+def headers_of(scope: Scope) -> list[tuple[bytes, bytes]]:
+    """Return all headers, with the one that some servers (wsproto) take out and show parsed."""
+    headers: list[tuple[bytes, bytes]] = scope["headers"]
+    offered = scope.get("subprotocols")
+    if not offered or any(name == b"sec-websocket-protocol" for name, _ in headers):
+        return headers
+    return [*headers, (b"sec-websocket-protocol", ", ".join(offered).encode("latin-1"))]
+
+
+def routed_path(scope: Scope) -> str:
+    """Return the path below the application's root, decoded as the router sees it; never one rebuilt from a URL."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    below = path.removeprefix(root)
+    return below if path.startswith(root) and below[:1] in ("", "/") else path
