@@ -427,3 +427,49 @@ def test_websocket_with_two_tokens_is_refused(pool: FakeUserPool) -> None:
     sent = talk(guarded.app, handshake("/", bearer(token), in_subprotocol(token), extensions=[DENIAL]))
     assert answer(sent, "websocket.") == NOT_ONE_TOKEN
     assert not guarded.probe.was_reached
+
+
+def test_subprotocols_that_the_server_has_parsed_away_hold_the_token(pool: FakeUserPool) -> None:
+    """Some servers (wsproto) take the header out and show a list: the token is found, echoed is the marker alone."""
+    guarded = Guarded(pool, token_from=[header(), websocket_subprotocol()])
+    sent = talk(guarded.app, handshake("/", subprotocols=["bearer", pool.access_token()]))
+    assert sent[0] == {"type": "websocket.accept", "subprotocol": "bearer"}
+    assert guarded.probe.scopes[0]["subprotocols"] == ["bearer"]
+
+
+def test_subprotocols_of_others_stay_with_the_application(pool: FakeUserPool) -> None:
+    """Where the marker does not come first no token is carried, and nothing is echoed for the application."""
+    guarded = Guarded(pool, token_from=[header(), websocket_subprotocol()], exempt=["/"])
+    sent = talk(guarded.app, handshake("/", subprotocols=["chat", "bearer"]))
+    assert sent[0] == {"type": "websocket.accept"}
+    assert guarded.probe.scopes[0]["subprotocols"] == ["chat", "bearer"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param("Basic eDp5,Bearer a.b.c", id="another scheme first"),
+        pytest.param("Basic eDp5, bearer a.b.c", id="with a blank, in lower case"),
+        pytest.param(",Bearer a.b.c", id="nothing first"),
+    ],
+)
+def test_bearer_value_joined_behind_another_is_a_repeated_header(value: str) -> None:
+    """A server that joins repeated headers must not make a request with a token look like one without."""
+    assert refused(header(), [("authorization", value)]) is Reason.REPEATED_HEADER
+
+
+@pytest.mark.parametrize(
+    "options, setting",
+    [
+        pytest.param({"token_from": [header]}, "token_from", id="a place without parentheses"),
+        pytest.param({"token_from": None}, "token_from", id="no place"),
+        pytest.param({"metadata": "https://api.example.com"}, "metadata", id="a URL for the metadata"),
+    ],
+)
+def test_guard_option_of_another_kind_is_refused_at_construction(
+    pool: FakeUserPool, options: dict[str, Any], setting: str
+) -> None:
+    """What would fail at each request fails where it is written."""
+    with pytest.raises(ConfigurationError) as caught:
+        Guard(verifier=pool.verifier(), **options)
+    assert caught.value.setting == setting

@@ -339,3 +339,30 @@ def test_guard_replies_to_the_document_s_readers_alone(pool: FakeUserPool) -> No
 
 async def _refuse(_scope: Scope, _receive: Receive, _send: Send) -> None:
     pytest.fail("the application was reached")
+
+
+@pytest.mark.parametrize(
+    "identifier, path",
+    [
+        pytest.param("https://api.example.com/a%20b", f"{WELL_KNOWN}/a b", id="an encoded blank, as servers decode it"),
+        pytest.param("https://api.example.com/mcp/", f"{WELL_KNOWN}/mcp/", id="a slash at the end, which stays"),
+        pytest.param("https://api.example.com/", WELL_KNOWN, id="a slash after the host, which goes"),
+    ],
+)
+def test_path_is_what_a_server_shows(identifier: str, path: str) -> None:
+    """The document is found where a client that follows RFC 9728 §3.1 asks for it."""
+    assert resource(identifier).path == path
+
+
+def test_quote_in_an_identifier_is_refused() -> None:
+    """It would end the quoted string of a challenge."""
+    with pytest.raises(ConfigurationError):
+        resource('https://api.example.com/a"b')
+
+
+def test_document_is_found_behind_a_server_that_adds_its_root_path(pool: FakeUserPool) -> None:
+    """A server that is told a root path puts it in front of well-known paths too."""
+    client = client_of(pool, metadata=resource("https://api.example.com"))
+    rooted = TestClient(client.app, root_path="/orders")
+    assert rooted.get(f"/orders{WELL_KNOWN}").status_code == 200
+    assert rooted.get(WELL_KNOWN).status_code == 200
