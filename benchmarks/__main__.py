@@ -8,10 +8,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from . import bench_keys, bench_verify
+from . import bench_adapters, bench_keys, bench_verify
 from .harness import Figure, as_json, machine
 
-_BENCHMARKS: Mapping[str, Callable[[], list[Figure]]] = {"verify": bench_verify.run, "keys": bench_keys.run}
+_BENCHMARKS: Mapping[str, Callable[[], list[Figure]]] = {
+    "verify": bench_verify.run,
+    "keys": bench_keys.run,
+    "adapters": bench_adapters.run,
+}
 
 
 def main() -> None:

@@ -84,6 +84,33 @@ def ratios(
     return [_figure(name, values, "x raw", cases[name][1]) for name, values in measured.items()]
 
 
+def added(
+    name: str, *, bare: Batch, checked: Batch, guarded: Batch, bar: float | None, size: int = 50, rounds: int = ROUNDS
+) -> Figure:
+    """
+    Return what a guard adds to a route, as a multiple of what a bare RSA check adds in the same place.
+
+    Args:
+        name: what is measured.
+        bare: the route without any guard.
+        checked: the route with nothing but the check.
+        guarded: the route behind the guard.
+        bar: what the multiple may be at most.
+        size: requests in a batch.
+        rounds: each takes all three once, in an order of its own.
+    """
+    batches = {"bare": bare, "checked": checked, "guarded": guarded}
+    order = random.Random(2)
+    values: list[float] = []
+    gc.collect()
+    for _ in range(rounds):
+        names = list(batches)
+        order.shuffle(names)
+        seconds = {kind: _timed(batches[kind], size) for kind in names}
+        values.append((seconds["guarded"] - seconds["bare"]) / (seconds["checked"] - seconds["bare"]))
+    return _figure(name, values, "x check", bar)
+
+
 def spread(name: str, values: Sequence[float], unit: str, bar: float | None = None) -> Figure:
     """Return a figure of several measurements."""
     return _figure(name, values, unit, bar)
