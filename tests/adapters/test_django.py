@@ -843,3 +843,32 @@ def test_site_without_djangos_users_needs_none() -> None:
     command = [sys.executable, "-W", "error", "-c", SETTINGS_PROBE]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.splitlines()[-1] == "401"
+
+
+def test_project_with_sync_and_async_views_fetches_keys_once(pool: FakeUserPool, site: Site) -> None:
+    """One verifier is made of the settings for a process: threads and event loops share its keys."""
+    with pool.serve() as server:
+        site(
+            USER_POOL_ID=pool.user_pool_id,
+            CLIENT_ID=pool.client_id,
+            JWKS_URI=server.jwks_uri,
+            ALLOW_INSECURE_HTTP=True,
+            CLOCK=pool.clock,
+        )
+        given = {"authorization": f"Bearer {pool.access_token()}"}
+        with override_settings(ROOT_URLCONF=(path("sync", cognito_required()(whoami)), path("async", awhoami))):
+            answers: list[int] = []
+
+            def ask_sync() -> None:
+                answers.append(Client().get("/sync", headers=given).status_code)
+
+            def ask_async() -> None:
+                answers.append(asyncio.run(AsyncClient().get("/async", headers=given)).status_code)
+
+            threads = [threading.Thread(target=ask) for ask in [ask_sync, ask_async] * 5]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        assert answers == [200] * 10
+        assert server.count("/jwks.json") == 1
