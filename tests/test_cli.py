@@ -98,3 +98,11 @@ def test_demo_without_its_extra_names_it() -> None:
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ran.returncode == 2
     assert ran.stderr == "the demo needs Starlette and uvicorn: pip install 'cognito-guard[demo]'\n"
+
+
+def test_demo_prints_its_table_and_nothing_beside() -> None:
+    """The outage that the walk makes is logged; where no logging is set up, that must not tear the table."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "cognito_guard", "demo"], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert ran.stderr == ""

@@ -28,6 +28,8 @@ from .keyset import InvalidKeySetError, Key, KeySet
 REFRESH_THREAD = "cognito-guard-keys"
 """The name of each fetch's thread."""
 _log = logging.getLogger("cognito_guard.keys")
+# Where the application has set up no logging, a library keeps quiet; the demo's table, for one, stays whole.
+logging.getLogger("cognito_guard").addHandler(logging.NullHandler())
 
 
 class KeySource(Protocol):
