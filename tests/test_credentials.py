@@ -473,3 +473,15 @@ def test_guard_option_of_another_kind_is_refused_at_construction(
     with pytest.raises(ConfigurationError) as caught:
         Guard(verifier=pool.verifier(), **options)
     assert caught.value.setting == setting
+
+
+@pytest.mark.parametrize("token", ["\u20ac", "\ud800", "a.b.\U0001f600"])
+@pytest.mark.parametrize("token_from", [[header()], [header(), websocket_subprotocol()]])
+def test_subprotocol_beyond_latin_1_is_refused_and_no_error(
+    pool: FakeUserPool, token: str, token_from: list[Extractor]
+) -> None:
+    """A server may show subprotocols as any text: without a good token among them it is a 401, never a 500."""
+    guarded = Guarded(pool, token_from=token_from)
+    sent = talk(guarded.app, handshake("/", subprotocols=["bearer", token], extensions=[DENIAL]))
+    assert not guarded.probe.was_reached
+    assert sent[0]["status"] == 401

@@ -70,7 +70,8 @@ def headers_of(scope: Scope) -> list[tuple[bytes, bytes]]:
     offered = scope.get("subprotocols")
     if not offered or any(name == b"sec-websocket-protocol" for name, _ in headers):
         return headers
-    return [*headers, (b"sec-websocket-protocol", ", ".join(offered).encode("latin-1"))]
+    # Replaced and not refused: whatever a server has decoded, no client may cause an error here.
+    return [*headers, (b"sec-websocket-protocol", ", ".join(offered).encode("ascii", "replace"))]
 
 
 def routed_path(scope: Scope) -> str:
