@@ -20,7 +20,7 @@ from cognito_guard import CognitoVerifier, Principal, RefreshSchedule, Unavailab
 from cognito_guard.keys.source import RemoteKeys
 from cognito_guard.testing import FakeClock, FakeUserPool
 
-PATIENCE = 5.0  # seconds that nothing here takes unless it hangs
+PATIENCE = 30.0  # seconds that nothing here takes unless it hangs
 SHORT = 0.2  # a real deadline, for what hangs
 THREADS = 100
 LOOPS = 2
@@ -34,8 +34,8 @@ class GatedFetch:
     Fetch a user pool's keys once a gate opens.
 
     Attributes:
-        gate: fetches wait until it is open.
-        begun: set with the first fetch.
+        gate: fetches wait until it is open, with the document in hand: it may be outdated by then.
+        begun: set with the first fetch, once it has read the document.
         calls: how many fetches began.
     """
 
@@ -49,9 +49,10 @@ class GatedFetch:
     def __call__(self, uri: str, timeout: float, /) -> bytes:
         with self._lock:
             self.calls += 1
+        document = self._pool.fetch(uri, timeout)
         self.begun.set()
         assert self.gate.wait(PATIENCE)
-        return self._pool.fetch(uri, timeout)
+        return document
 
 
 class Crowd:
@@ -281,6 +282,46 @@ def test_one_verifier_serves_one_loop_after_the_other(verifier: CognitoVerifier,
     principals = [asyncio.run(verifier.averify(token)) for _ in range(3)]
     assert principals == [verifier.verify(token)] * 3
     assert fetch.calls == 1
+
+
+async def join_a_fetch(
+    verifier: CognitoVerifier, fetch: GatedFetch, token: str, mint: Callable[[], list[str]]
+) -> list[Any]:
+    """Verify a token, and those that are minted once its fetch has read the document; return all outcomes."""
+    tasks = [asyncio.create_task(verifier.averify(token))]
+    assert await asyncio.to_thread(fetch.begun.wait, PATIENCE)
+    tasks += [asyncio.create_task(verifier.averify(minted)) for minted in mint()]
+    await asyncio.sleep(0)
+    fetch.gate.set()
+    return await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def test_rotation_during_a_fetch_refuses_no_token_that_joined_it(
+    verifier: CognitoVerifier, pool: FakeUserPool, fetch: GatedFetch, token: str
+) -> None:
+    """What a fetch read before a rotation is not the last word on a token minted after it."""
+
+    def mint() -> list[str]:
+        pool.rotate()
+        return [pool.access_token() for _ in range(3)]
+
+    principals = asyncio.run(join_a_fetch(verifier, fetch, token, mint))
+    assert [principal.username for principal in principals] == ["jane"] * 4
+    assert fetch.calls == 2
+
+
+def test_flood_of_unknown_keys_that_joins_a_fetch_costs_one_more(
+    verifier: CognitoVerifier, pool: FakeUserPool, fetch: GatedFetch, token: str
+) -> None:
+    """All that joined one fetch in vain share the next one, and its answer is the last word."""
+
+    def mint() -> list[str]:
+        return [pool.access_token(header={"kid": f"unknown-{number}"}) for number in range(TASKS)]
+
+    first, *refused = asyncio.run(join_a_fetch(verifier, fetch, token, mint))
+    assert first.username == "jane"
+    assert {type(error) for error in refused} == {UnknownKeyError}
+    assert fetch.calls == 2
 
 
 def test_rotations_under_load_refuse_no_good_token(pool: FakeUserPool, clock: FakeClock) -> None:

@@ -149,7 +149,7 @@ def decide(held: Held, kid: str, now: float, schedule: RefreshSchedule, *, may_f
         kid: the key ID that a token names.
         now: monotonic seconds.
         schedule: the bounds.
-        may_fetch: False where a fetch was waited for already, and the look is the last one.
+        may_fetch: False where the caller's fetch has ended, and this look is the last one.
     """
     known = kid in held.keys.by_kid
     # First the step that nearly every token takes.

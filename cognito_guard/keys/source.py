@@ -17,7 +17,7 @@ from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from weakref import WeakSet
 
 from ..errors import UnavailableError, UnknownKeyError
@@ -90,9 +90,22 @@ class _Ticket:
 
     def __init__(self, expires_at: float) -> None:
         self.expires_at = expires_at
+        self.brought: KeySet | None = None
         self.settled: Future[None] = Future()
         # A running future can't be cancelled, whatever becomes of the tasks that wait on it.
         self.settled.set_running_or_notify_cancel()
+
+
+class _Wait(NamedTuple):
+    """
+    Say what a caller waits for.
+
+    A fetch that was under way when the caller came may have read the key set before the caller's key
+    was published: unless a later one has answered since, it is not the last word on a key that it lacks.
+    """
+
+    ticket: _Ticket
+    joined: bool
 
 
 class RemoteKeys:
@@ -136,6 +149,8 @@ class RemoteKeys:
         """
         Return the key, waiting for a fetch where one is needed, at most its deadline.
 
+        Whoever comes while a fetch is under way, with a key that it then did not bring, waits for one more.
+
         Raises:
             UnknownKeyError: the pool publishes no such key.
             UnavailableError: that can't be told now.
@@ -144,59 +159,53 @@ class RemoteKeys:
         if decide(held, kid, self._timer(), self._schedule) is Step.USE:
             return held.keys.by_kid[kid]
         found = self._lookup(issuer, kid)
-        if isinstance(found, _Ticket):
-            self._wait(found)
-            return self._look_again(kid)
+        while isinstance(found, _Wait):
+            self._wait(found.ticket)
+            found = self._lookup(issuer, kid, found)
         return found
 
     async def aget(self, issuer: str, kid: str) -> Key:
         """Return the key as `get` does, without blocking the event loop."""
         found = self._lookup(issuer, kid)
-        if isinstance(found, _Ticket):
-            await self._await(found)
-            return self._look_again(kid)
+        while isinstance(found, _Wait):
+            await self._await(found.ticket)
+            found = self._lookup(issuer, kid, found)
         return found
 
     def prefetch(self) -> None:
         """Fetch the keys unless fresh ones are held; raise UnavailableError where none are usable then."""
-        ticket = self._refresh_if_due()
-        if ticket is not None:
-            self._wait(ticket)
+        wait = self._refresh_if_due()
+        if wait is not None:
+            self._wait(wait.ticket)
         self._check_usable()
 
     async def aprefetch(self) -> None:
         """Do as `prefetch` does, without blocking the event loop."""
-        ticket = self._refresh_if_due()
-        if ticket is not None:
-            await self._await(ticket)
+        wait = self._refresh_if_due()
+        if wait is not None:
+            await self._await(wait.ticket)
         self._check_usable()
 
-    def _lookup(self, issuer: str, kid: str) -> Key | _Ticket:
+    def _lookup(self, issuer: str, kid: str, waited: _Wait | None = None) -> Key | _Wait:
+        """Return the key or what to wait for, after what the caller has waited for already."""
         while True:
             held, now = self._held, self._timer()
-            step = decide(held, kid, now, self._schedule)
+            may_fetch = waited is None or (waited.joined and held.keys is waited.ticket.brought)
+            step = decide(held, kid, now, self._schedule, may_fetch=may_fetch)
             if step is Step.USE:
                 return held.keys.by_kid[kid]
             if step is Step.UNKNOWN:
                 raise UnknownKeyError
             if step is Step.UNAVAILABLE:
                 raise UnavailableError(held.retry_after(now))
-            ticket = self._join_or_start(held, issuer, now, spend_try=step is Step.WAIT)
+            wait = self._join_or_start(held, issuer, now, spend_try=step is Step.WAIT)
             if step is Step.USE_AND_REFRESH:
                 return held.keys.by_kid[kid]
-            if ticket is not None:
-                return ticket
+            if wait is not None:
+                # Whatever is waited for the second time began after the caller came.
+                return wait if waited is None else wait._replace(joined=False)
 
-    def _look_again(self, kid: str) -> Key:
-        held, now = self._held, self._timer()
-        step = decide(held, kid, now, self._schedule, may_fetch=False)
-        if step is Step.USE:
-            return held.keys.by_kid[kid]
-        if step is Step.UNKNOWN:
-            raise UnknownKeyError
-        raise UnavailableError(held.retry_after(now))
-
-    def _refresh_if_due(self) -> _Ticket | None:
+    def _refresh_if_due(self) -> _Wait | None:
         held, now = self._held, self._timer()
         if 0 <= now - held.fetched_at < self._schedule.fresh_for or not held.is_fetchable(now, self._schedule):
             return None
@@ -207,11 +216,11 @@ class RemoteKeys:
         if not held.is_usable(now, self._schedule):
             raise UnavailableError(held.retry_after(now))
 
-    def _join_or_start(self, held: Held, issuer: str, now: float, *, spend_try: bool) -> _Ticket | None:
-        """Return the ticket in flight, or a new one, or None where the decision rests on a past state."""
+    def _join_or_start(self, held: Held, issuer: str, now: float, *, spend_try: bool) -> _Wait | None:
+        """Join the fetch in flight or start one; None where the decision rests on a past state."""
         with self._changing():
             if self._ticket is not None and now < self._ticket.expires_at:
-                return self._ticket
+                return _Wait(self._ticket, joined=True)
             if self._ticket is not None:
                 self._fail("the fetch hangs")
             if self._held is not held:
@@ -224,7 +233,7 @@ class RemoteKeys:
             except RuntimeError:  # the interpreter is shutting down, or out of threads
                 self._fail("no thread could be started")
                 return None
-            return ticket
+            return _Wait(ticket, joined=False)
 
     @contextmanager
     def _changing(self) -> Generator[None]:
@@ -288,6 +297,7 @@ class RemoteKeys:
                 if keys is not None:
                     self._ticket = None
                     self._held = succeeded(self._held, keys, self._timer())
+                    ticket.brought = keys
                 else:
                     # An endpoint that has nothing for the pool is only then the news if all are.
                     told = next((error for error in failures if not error.refused), failures[0] if failures else None)
