@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from inspect import iscoroutinefunction
 from types import MappingProxyType
 from typing import Any, NoReturn, TypeAlias, cast
@@ -206,7 +207,7 @@ class Requires(Requirement):
         return None
 
     def _unmet(self, principal: Principal) -> Reason | None:
-        if not principal.groups.issuperset(self.groups):
+        if self.groups and not principal.groups.issuperset(self.groups):
             return Reason.GROUP_REQUIRED
         if self.any_groups and principal.groups.isdisjoint(self.any_groups):
             return Reason.GROUP_REQUIRED
@@ -231,12 +232,26 @@ def all_of(demands: Iterable[str | Requirement]) -> Requirement:
     Raises:
         ConfigurationError: something that is neither.
     """
-    requirement: Requirement = Requires()
+    nothing = Requires()
+    parts: list[Requirement] = []
     for demand in demands:
         if not isinstance(demand, str | Requirement):
             raise ConfigurationError("requires", "expected scopes, one string each, and requirements")
-        requirement &= Requires(scopes=demand) if isinstance(demand, str) else demand
-    return requirement
+        part = Requires(scopes=demand) if isinstance(demand, str) else demand
+        if part != nothing:
+            parts.append(part)
+    if len(parts) > 1:
+        return _AllOf(tuple(parts))
+    return parts[0] if parts else nothing
+
+
+def with_scopes(requirement: Requirement) -> Callable[..., Requirement]:
+    """
+    Return a function that adds scopes to a requirement.
+
+    It remembers its answers: they are asked for at each request, by routes, of which there are few.
+    """
+    return cache(lambda *scopes: all_of((requirement, *scopes)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from .challenge import Reply
 from .errors import RefusalError
 from .guard import Guard, GuardOptions, exempt_paths, is_preflight
+from .tokens.bearer import EnvironHeaders
 from .verifier import CognitoVerifier
 
 GUARD_KEY = "cognito_guard.guard"
@@ -60,8 +61,8 @@ class CognitoMiddleware:
         metadata = self._guard.metadata_reply(method, environ.get("SCRIPT_NAME", "") + path, path)
         if metadata is not None:
             return _send(metadata, method, start_response)
-        headers = _headers(environ)
-        is_free = path in self._exempt or is_preflight(method, (name for name, _ in headers))
+        headers = EnvironHeaders(environ)
+        is_free = path in self._exempt or is_preflight(method, headers)
         try:
             principal = None if is_free else self._guard.authenticate(headers)
         except RefusalError as error:
@@ -69,10 +70,6 @@ class CognitoMiddleware:
         # None for an anonymous caller, and never left out: what stood there before is nobody's word.
         environ[GUARD_KEY], environ[PRINCIPAL_KEY] = self._guard, principal
         return self._app(environ, start_response)
-
-
-def _headers(environ: WSGIEnvironment) -> list[tuple[str, str]]:
-    return [(key[5:].replace("_", "-"), value) for key, value in environ.items() if key.startswith("HTTP_")]
 
 
 def _send(reply: Reply, method: str, start_response: StartResponse) -> Iterable[bytes]:

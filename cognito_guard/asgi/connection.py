@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 
 from ..challenge import WEBSOCKET_POLICY_VIOLATION, Challenge, Reply
@@ -22,21 +22,26 @@ PRINCIPAL_KEY = "cognito_guard.principal"
 
 
 class Credentials:
-    """Stand in `scope["auth"]`: the scopes granted, with "authenticated" first, as Starlette's users expect."""
+    """Stand in `scope["auth"]`, where Starlette's users look for the scopes."""
 
-    def __init__(self, scopes: Iterable[str] = ()) -> None:
-        """Take the scopes."""
-        self.scopes = list(scopes)
+    def __init__(self, guard: Guard, principal: Principal | None) -> None:
+        """Take the caller, None for an anonymous one."""
+        self._guard = guard
+        self._principal = principal
+
+    @property
+    def scopes(self) -> list[str]:
+        """The scopes granted, with "authenticated" first; none for an anonymous caller."""
+        if self._principal is None:
+            return []
+        return ["authenticated", *self._guard.verifier.granted_scopes(self._principal)]
 
 
 def enter(scope: Scope, guard: Guard, principal: Principal | None) -> None:
     """Put the caller where handlers look for it."""
     scope[GUARD_KEY], scope[PRINCIPAL_KEY] = guard, principal
-    if principal is None:
-        scope["user"], scope["auth"] = Anonymous(), Credentials()
-    else:
-        granted = guard.verifier.granted_scopes(principal)
-        scope["user"], scope["auth"] = principal, Credentials(("authenticated", *granted))
+    scope["user"] = Anonymous() if principal is None else principal
+    scope["auth"] = Credentials(guard, principal)
 
 
 async def send_challenge(challenge: Challenge, scope: Scope, send: Send) -> None:
@@ -60,8 +65,9 @@ async def send_reply(reply: Reply, scope: Scope, send: Send, *, prefix: str = ""
 
 def asks_before_crossing(scope: Scope) -> bool:
     """Tell a CORS preflight."""
-    names = (name.decode("latin-1") for name, _ in scope["headers"])
-    return scope["type"] == "http" and is_preflight(scope["method"], names)
+    if scope["type"] != "http" or scope["method"] != "OPTIONS":
+        return False
+    return is_preflight("OPTIONS", (name.decode("latin-1") for name, _ in scope["headers"]))
 
 
 def headers_of(scope: Scope) -> list[tuple[bytes, bytes]]:

@@ -15,6 +15,7 @@ from django.http import HttpRequest
 from ..errors import Reason, RequirementNotMetError
 from ..guard import Guard, is_preflight
 from ..principal import Principal
+from ..tokens.bearer import EnvironHeaders
 from .conf import Configuration, configuration
 from .permissions import bind
 from .signals import principal_verified
@@ -56,7 +57,7 @@ def enter(request: HttpRequest) -> Caller | None:
     if _CALLER in request.__dict__:
         return cast("Caller | None", request.__dict__[_CALLER])
     now = configuration()
-    principal = None if _is_free(request, now) else now.guard.authenticate(request.headers)
+    principal = None if _is_free(request, now) else now.guard.authenticate(EnvironHeaders(request.META))
     if principal is None:
         return _settle(request, None)
     user = CognitoUser(principal) if now.resolver is None else _accepted(now.resolver(principal), principal)
@@ -70,7 +71,7 @@ async def aenter(request: HttpRequest) -> Caller | None:
     if _CALLER in request.__dict__:
         return cast("Caller | None", request.__dict__[_CALLER])
     now = configuration()
-    principal = None if _is_free(request, now) else await now.guard.aauthenticate(request.headers)
+    principal = None if _is_free(request, now) else await now.guard.aauthenticate(EnvironHeaders(request.META))
     if principal is None:
         return _settle(request, None)
     if now.resolver is None:
@@ -83,7 +84,7 @@ async def aenter(request: HttpRequest) -> Caller | None:
 
 
 def _is_free(request: HttpRequest, now: Configuration) -> bool:
-    return request.path_info in now.exempt or is_preflight(request.method or "", request.headers)
+    return request.path_info in now.exempt or is_preflight(request.method or "", EnvironHeaders(request.META))
 
 
 def _accepted(user: Any, principal: Principal) -> Any:

@@ -68,5 +68,7 @@ def _nothing(_: HttpRequest) -> HttpResponse:
 
 
 def _comes_by_cookie(request: HttpRequest) -> bool:
+    if not request.META.get("HTTP_COOKIE"):
+        return False
     others = [(name, value) for name, value in request.headers.items() if name != "Cookie"]
     return one_token(configuration().guard.token_from, others) is None

@@ -25,7 +25,7 @@ from ..errors import ConfigurationError, MissingTokenError, RefusalError
 from ..guard import Guard, GuardOptions
 from ..openapi import DeclaredScopes, described, swagger_ui_oauth
 from ..principal import Principal
-from ..requires import Requirement, Requires, all_of
+from ..requires import Requirement, all_of, with_scopes
 from ..verifier import CognitoVerifier
 from .caller import ChallengeError, caller_of, challenge_response, refusal
 from .scheme import Scheme
@@ -72,6 +72,7 @@ class CognitoBearer(SecurityBase):
         # Checked again with each dependency's own: one challenge names all scopes, and `acting_as` is held to them.
         of_all = () if self._guard.requirement is None else (self._guard.requirement,)
         self._requirement = all_of((*verifier.required_scopes, *of_all))
+        self._required = with_scopes(self._requirement)
         self._domain, self._scopes = domain, described(scopes)
         self._scheme = Scheme(scheme_name, domain=domain, scopes=self._scopes, description=description)
         self.model, self.scheme_name = self._scheme.model, scheme_name
@@ -91,7 +92,7 @@ class CognitoBearer(SecurityBase):
             ChallengeError: the request is refused.
             WebSocketException: it is, and the server can only close the WebSocket.
         """
-        return await self._admitted(connection, Requires(scopes=asked.scopes))
+        return await self._admitted(connection, self._required(*asked.scopes))
 
     def requires(self, *demands: str | Requirement) -> Callable[..., Awaitable[Principal]]:
         """
@@ -103,11 +104,12 @@ class CognitoBearer(SecurityBase):
         Raises:
             ConfigurationError: something that is neither.
         """
-        requirement = all_of(demands)
-        shown = Security(self._scheme, scopes=requirement.needed_scopes)
+        demanded = all_of(demands)
+        shown = Security(self._scheme, scopes=demanded.needed_scopes)
+        required = with_scopes(all_of((self._requirement, demanded)))
 
         async def admitted(connection: HTTPConnection, asked: SecurityScopes, _: None = shown) -> Principal:
-            return await self._admitted(connection, requirement & Requires(scopes=asked.scopes))
+            return await self._admitted(connection, required(*asked.scopes))
 
         return admitted
 
@@ -138,7 +140,6 @@ class CognitoBearer(SecurityBase):
         return swagger_ui_oauth(client_id, domain=self._domain, scopes=self._scopes, metadata=self._guard.metadata)
 
     async def _admitted(self, connection: HTTPConnection, requirement: Requirement) -> Principal:
-        requirement = self._requirement & requirement
         caller = await caller_of(connection, self._guard, self)
         try:
             if isinstance(caller, RefusalError):

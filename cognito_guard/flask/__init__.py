@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from inspect import isclass
+from inspect import isclass, iscoroutinefunction
 from typing import Any, ParamSpec, TypeAlias, Unpack
 
 try:
@@ -128,9 +128,13 @@ def _guarded(view: View[P], requirement: Requirement | None) -> View[P]:
     if isclass(view):
         raise ConfigurationError("require", "guards functions and methods: name it in the class's decorators")
 
+    is_async = iscoroutinefunction(view)
+
     @wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:
         response = response_instead(requirement)
-        return current_app.ensure_sync(view)(*args, **kwargs) if response is None else response
+        if response is not None:
+            return response
+        return (current_app.ensure_sync(view) if is_async else view)(*args, **kwargs)
 
     return marked(guarded)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from blinker import Namespace
-from flask import Flask, Response, has_request_context, request
+from flask import Flask, Request, Response, has_request_context, request
 from flask.globals import app_ctx
 from werkzeug.exceptions import HTTPException, default_exceptions
 from werkzeug.local import LocalProxy
@@ -15,6 +15,7 @@ from ..errors import ConfigurationError, RefusalError
 from ..guard import Guard, is_preflight
 from ..principal import Principal
 from ..requires import Requirement
+from ..tokens.bearer import EnvironHeaders
 
 EXTENSION = "cognito_guard"
 """Where `app.extensions` holds an application's Guard."""
@@ -95,11 +96,13 @@ def response_instead(requirement: Requirement | None) -> Response | None:
     guard = app.extensions.get(EXTENSION)
     if not isinstance(guard, Guard):
         raise ConfigurationError("app", "has no CognitoGuard: call init_app")
-    if is_preflight(request.method, request.headers.keys()):
+    # Asked through the proxy, each attribute would cost a look into the context.
+    now = cast("LocalProxy[Request]", request)._get_current_object()  # pyright: ignore[reportPrivateUsage]
+    if is_preflight(now.method, now.headers.keys()):
         # It has no credentials, so that no view may see it, not even one that answers OPTIONS itself.
-        return None if request.routing_exception else app.make_default_options_response()
+        return None if now.routing_exception else app.make_default_options_response()
     try:
-        principal = _caller(guard, app)
+        principal = _caller(guard, app, now)
         if requirement is not None:
             guard.authorize(principal, requirement)
     except RefusalError as error:
@@ -116,11 +119,12 @@ def serve_metadata() -> Response | None:
     return None if reply is None else Response(reply.body, reply.status, reply.headers)
 
 
-def _caller(guard: Guard, app: Flask) -> Principal | None:
+def _caller(guard: Guard, app: Flask, now: Request) -> Principal | None:
     """Return the request's caller, verified however often views and hooks ask."""
-    if not hasattr(request, _PRINCIPAL):
-        principal = guard.authenticate(request.headers)
-        setattr(request, _PRINCIPAL, principal)
-        if principal is not None:
+    if not hasattr(now, _PRINCIPAL):
+        principal = guard.authenticate(EnvironHeaders(now.environ))
+        setattr(now, _PRINCIPAL, principal)
+        if principal is not None and principal_verified.receivers:
             principal_verified.send(app, _async_wrapper=app.ensure_sync, principal=principal)
-    return principal_or_none()
+    caller: Principal | None = getattr(now, _PRINCIPAL)
+    return caller

@@ -6,8 +6,8 @@ Nothing here looks into the token.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TypeAlias, cast
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias, cast
 
 from ..errors import InvalidRequestError, MissingTokenError, Reason
 
@@ -15,25 +15,51 @@ HeaderValue: TypeAlias = str | bytes
 Headers: TypeAlias = Mapping[str, str] | Iterable[tuple[HeaderValue, HeaderValue]]
 """Request headers: a mapping, or pairs as ASGI has them; names in any case."""
 
+
+class EnvironHeaders(Mapping[str, str]):
+    """Show the headers of a WSGI environ, or of Django's `META`, without a walk through it; names in any case."""
+
+    __slots__ = ("_environ",)
+
+    def __init__(self, environ: Mapping[str, Any]) -> None:
+        """Take the environ."""
+        self._environ = environ
+
+    def __getitem__(self, name: str) -> str:
+        value: str = self._environ["HTTP_" + name.upper().replace("-", "_")]
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return (key[5:].replace("_", "-") for key in self._environ if key.startswith("HTTP_"))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
 # RFC 9110 §5.6.2.
 TOKEN_CHARS = frozenset("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 _AUTHORIZATION = ("authorization", b"authorization")
 _NAME_LENGTH = len("authorization")
 
 
-def authorization_values(headers: Headers) -> list[HeaderValue]:
+def authorization_values(headers: Headers) -> Sequence[HeaderValue]:
     """Collect every Authorization value; servers and frameworks differ in what they make of several."""
+    if isinstance(headers, EnvironHeaders):
+        return header_values(headers, "authorization")
     # The length first: it spares most names the rest, for every request.
     return [value for name, value in _pairs(headers) if len(name) == _NAME_LENGTH and name.lower() in _AUTHORIZATION]
 
 
 def header_values(headers: Headers, name: str) -> list[str]:
-    """Collect every value of a header."""
+    """Collect every value of a header; the name is lower-case."""
+    if isinstance(headers, EnvironHeaders):
+        value = headers.get(name)
+        return [] if value is None else [value]
     spellings = (name, name.encode())
     return [_text(value) for key, value in _pairs(headers) if key.lower() in spellings]
 
 
-def bearer_token(values: list[HeaderValue]) -> str:
+def bearer_token(values: Sequence[HeaderValue]) -> str:
     """
     Return the one token of the one Bearer value.
 
