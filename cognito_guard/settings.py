@@ -7,6 +7,7 @@ Only the forms are judged here; what a value may be is judged where it is used.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any, cast
@@ -17,11 +18,13 @@ _ENV_PREFIX = "COGNITO_"
 _PLAIN = ("user_pool_id", "issuer_format", "jwks_uri", "resource_binding")
 _SEVERAL = ("client_id", "token_use", "resource", "required_scopes", "replica_regions", "issuer")
 _SECONDS = ("leeway", "max_token_age", "max_token_lifetime")
+_WHOLE = ("max_token_bytes", "token_cache_size")
 _FLAGS = ("allow_insecure_http",)
 # What only code can say: documents, objects, functions.
-_OBJECTS = ("implies", "jwks", "max_token_bytes", "schedule", "fetch", "clock", "timer")
-_NAMES = (*_PLAIN, *_SEVERAL, *_SECONDS, *_FLAGS, *_OBJECTS)
+_OBJECTS = ("implies", "jwks", "schedule", "fetch", "clock", "timer")
+_NAMES = (*_PLAIN, *_SEVERAL, *_SECONDS, *_WHOLE, *_FLAGS, *_OBJECTS)
 _REQUIRED = ("user_pool_id", "client_id")
+_WHOLE_NUMBER = re.compile(r"[0-9]{1,18}")
 _FLAG_WORDS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
@@ -103,7 +106,7 @@ def arguments_from_env(environ: Mapping[str, str], **given: Any) -> dict[str, An
         ConfigurationError: a value of the wrong form, or a required variable missing; named as the variable.
     """
     arguments: dict[str, Any] = {}
-    for name in (*_PLAIN, *_SEVERAL, *_SECONDS, *_FLAGS):
+    for name in (*_PLAIN, *_SEVERAL, *_SECONDS, *_WHOLE, *_FLAGS):
         variable = _ENV_PREFIX + name.upper()
         if value := environ.get(variable, "").strip():
             arguments[name] = _value(variable, name, value)
@@ -122,6 +125,11 @@ def _value(variable: str, name: str, text: str) -> Any:
             return float(text)
         except ValueError as cause:
             raise ConfigurationError(variable, "expected a number of seconds") from cause
+    if name in _WHOLE:
+        # Digits alone: int() takes "1_000" too, and digits of every script.
+        if not _WHOLE_NUMBER.fullmatch(text):
+            raise ConfigurationError(variable, "expected a whole number")
+        return int(text)
     if name in _FLAGS:
         if text.lower() not in _FLAG_WORDS:
             raise ConfigurationError(variable, "expected true or false")

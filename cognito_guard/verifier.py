@@ -24,6 +24,7 @@ from .requires import SCOPE, Requirement, Requires, names
 from .settings import arguments_from_env, arguments_from_mapping, several
 from .tokens.bearer import Headers, authorization_values, bearer_token
 from .tokens.jws import MAX_TOKEN_BYTES, UnverifiedToken, parse
+from .tokens.memo import Memo, Verified
 from .tokens.policy import ANY_CLIENT, AnyClient, Policy, ResourceBinding, TokenUse
 
 StringOrSeveral: TypeAlias = str | Iterable[str]
@@ -60,6 +61,7 @@ class CognitoVerifier:
         max_token_age: float | None = None,
         max_token_lifetime: float | None = None,
         max_token_bytes: int = MAX_TOKEN_BYTES,
+        token_cache_size: int = 4096,
         schedule: RefreshSchedule = RefreshSchedule(),  # noqa: B008  (frozen)
         fetch: Fetch | None = None,
         clock: Callable[[], float] = time.time,
@@ -88,6 +90,7 @@ class CognitoVerifier:
             max_token_age: accept tokens only for so many seconds after `iat`, however late `exp` is.
             max_token_lifetime: accept only tokens that live at most so many seconds.
             max_token_bytes: refuse longer tokens unread.
+            token_cache_size: how many verified tokens are remembered, at up to 3 KB each; 0 for none.
             schedule: how long keys are trusted and how often they are asked for.
             fetch: gets a document in place of HTTPSFetch.
             clock: wall time, seconds since the epoch.
@@ -127,6 +130,7 @@ class CognitoVerifier:
         self._clock = clock
         self._keys = _key_source(self._pool, jwks, jwks_uri, schedule, fetch, timer)
         self._known_headers: dict[bytes, str] = {}
+        self._memo = Memo(token_cache_size, max_bytes=max_token_bytes)
 
     @classmethod
     def from_mapping(cls, settings: Mapping[str, Any], **arguments: Any) -> CognitoVerifier:
@@ -180,13 +184,25 @@ class CognitoVerifier:
             InsufficientScopeError: it lacks one of `required_scopes`.
             UnavailableError: the keys are out of reach.
         """
+        digest = self._memo.digest(token)
+        seen = None if digest is None else self._memo.get(digest)
+        if seen is not None:
+            kid = seen.key.kid
+            if seen.is_under(self._keys.held(kid) or self._keys.get(seen.principal.issuer, kid)):
+                return self._again(seen)
         unverified, issuer = self._read(token)
-        return self._judge(unverified, self._keys.get(issuer, unverified.kid))
+        return self._judge(unverified, self._keys.get(issuer, unverified.kid), digest)
 
     async def averify(self, token: str) -> Principal:
         """Verify a token as `verify` does, without blocking the event loop (asyncio)."""
+        digest = self._memo.digest(token)
+        seen = None if digest is None else self._memo.get(digest)
+        if seen is not None:
+            kid = seen.key.kid
+            if seen.is_under(self._keys.held(kid) or await self._keys.aget(seen.principal.issuer, kid)):
+                return self._again(seen)
         unverified, issuer = self._read(token)
-        return self._judge(unverified, await self._keys.aget(issuer, unverified.kid))
+        return self._judge(unverified, await self._keys.aget(issuer, unverified.kid), digest)
 
     def authenticate(self, headers: Headers) -> Principal:
         """
@@ -250,7 +266,7 @@ class CognitoVerifier:
             )
         return unverified, issuer
 
-    def _judge(self, unverified: UnverifiedToken, key: Key) -> Principal:
+    def _judge(self, unverified: UnverifiedToken, key: Key, digest: bytes | None) -> Principal:
         key.check_signature(unverified.signature, unverified.signing_input)
         if unverified.header_segment not in self._known_headers:
             self._remember_header(unverified)
@@ -258,7 +274,14 @@ class CognitoVerifier:
         principal = principal_of(unverified.claims, self._pool.user_pool_id)
         if self._floor is not None:
             self.authorize(principal, self._floor)
+        if digest is not None:
+            self._memo.put(digest, Verified(principal, unverified.claims, key))
         return principal
+
+    def _again(self, seen: Verified) -> Principal:
+        """Judge a token seen before, whose key still is the one: of all that it met, only the time has changed."""
+        self._policy.check_times(seen.claims, self._clock())
+        return seen.principal
 
     def _remember_header(self, unverified: UnverifiedToken) -> None:
         # Only under a good signature: nobody but the pool can make an entry here.

@@ -20,6 +20,7 @@ ROOT = "cognito_guard"
 
 # Lowest first; a package stands for all that is in it.  Who stands in none of them is an adapter.
 LAYERS: dict[str, tuple[str, ...]] = {
+    "locks": ("forksafe",),
     "words": ("errors", "_version"),
     "pure": ("tokens", "keys", "keys.keyset", "keys.freshness", "pool", "principal", "requires", "settings"),
     "time and threads": ("keys.fetch", "keys.source", "verifier"),
@@ -178,9 +179,10 @@ def test_words_import_nothing_of_ours() -> None:
 
 @pytest.mark.parametrize("module", [pytest.param(name, id=name or "the root") for name in in_layers(*CORE_LAYERS)])
 def test_core_needs_no_more_than_it_declares(module: str) -> None:
-    """The standard library; cryptography and PyJWT for the keys alone."""
+    """The standard library; cryptography and PyJWT for the keys alone, cachetools for the verified tokens."""
     foreign = {name.split(".")[0] for name in others_imported_by(module)} - sys.stdlib_module_names
-    assert foreign <= ({"cryptography", "jwt"} if module == "keys.keyset" else set())
+    declared = {"keys.keyset": {"cryptography", "jwt"}, "tokens.memo": {"cachetools"}}
+    assert foreign <= declared.get(module, set[str]())
 
 
 @pytest.mark.parametrize("module", [pytest.param(name, id=name or "the root") for name in in_layers(*CORE_LAYERS)])
@@ -198,12 +200,12 @@ def test_status_rule_is_about_numbers_that_are_there() -> None:
 
 @pytest.mark.parametrize("module", [pytest.param(name, id=name or "the root") for name in in_layers(*CORE_LAYERS)])
 def test_one_module_has_threads_and_locks(module: str) -> None:
-    """`keys.source`; nobody else waits, locks or belongs to an event loop."""
+    """`keys.source`, with the lock of `forksafe`; nobody else waits, or belongs to an event loop."""
     threads = ("threading", "_thread", "concurrent", "asyncio", "multiprocessing", "queue", "contextvars")
     locks = {"Lock", "RLock", "Condition", "Semaphore", "Thread", "register_at_fork"}
     mentioned = {name for name in others_imported_by(module) if is_within(name, threads)}
     mentioned |= identifiers_of(module) & locks
-    assert (mentioned != set()) is (module == "keys.source")
+    assert (mentioned != set()) is (module in {"forksafe", "keys.source"})
 
 
 @pytest.mark.parametrize("module", [pytest.param(name, id=name or "the root") for name in in_layers(*CORE_LAYERS)])

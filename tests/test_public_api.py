@@ -79,6 +79,7 @@ def test_verifier_is_constructed_as_ever() -> None:
         "max_token_age": None,
         "max_token_lifetime": None,
         "max_token_bytes": 16384,
+        "token_cache_size": 4096,
         "schedule": RefreshSchedule(fresh_for=600, stale_for=14400, cooldown=10, burst=2, backoff=1, deadline=3),
         "fetch": None,
         "clock": time.time,

@@ -204,6 +204,10 @@ def test_environment_variable_becomes_its_argument(variable: str, text: str, arg
         pytest.param("COGNITO_MAX_TOKEN_LIFETIME", "1,5", "number of seconds", id="seconds with a comma"),
         pytest.param("COGNITO_ALLOW_INSECURE_HTTP", "on", "true or false", id="another word for yes"),
         pytest.param("COGNITO_ALLOW_INSECURE_HTTP", "2", "true or false", id="a number for yes"),
+        pytest.param("COGNITO_TOKEN_CACHE_SIZE", "many", "whole number", id="a word for a number"),
+        pytest.param("COGNITO_TOKEN_CACHE_SIZE", "-1", "whole number", id="a number with a sign"),
+        pytest.param("COGNITO_TOKEN_CACHE_SIZE", "1_000", "whole number", id="a number as Python writes it"),
+        pytest.param("COGNITO_MAX_TOKEN_BYTES", "١٢", "whole number", id="digits of another script"),
     ],
 )
 def test_variable_of_the_wrong_form_is_refused_by_its_own_name(variable: str, text: str, words: str) -> None:
@@ -216,7 +220,7 @@ def test_variable_of_the_wrong_form_is_refused_by_its_own_name(variable: str, te
 
 def test_what_only_code_can_say_has_no_variable() -> None:
     """Documents, objects and functions; nothing of the kind is read out of text."""
-    code = {"implies", "jwks", "max_token_bytes", "schedule", "fetch", "clock", "timer"}
+    code = {"implies", "jwks", "schedule", "fetch", "clock", "timer"}
     environ = {f"COGNITO_{name.upper()}": "1" for name in PARAMETERS}
     assert set(PARAMETERS) - set(arguments_from_env(environ)) == code
 

@@ -10,7 +10,6 @@ caller and no event loop owns it: whoever is cancelled or gives up leaves it to 
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping
@@ -18,9 +17,9 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
 from typing import NamedTuple, Protocol
-from weakref import WeakSet
 
 from ..errors import UnavailableError, UnknownKeyError
+from ..forksafe import ForkSafe
 from .fetch import Fetch, FetchError
 from .freshness import Held, RefreshSchedule, Step, decide, failed, nothing_held, succeeded, try_spent
 from .keyset import InvalidKeySetError, Key, KeySet
@@ -34,6 +33,10 @@ logging.getLogger("cognito_guard").addHandler(logging.NullHandler())
 
 class KeySource(Protocol):
     """Find the key for an issuer and a key ID; both come from a token whose issuer is a configured one."""
+
+    def held(self, kid: str) -> Key | None:
+        """Return the key where it can be used now as it is; None where `get` must decide."""
+        ...
 
     def get(self, issuer: str, kid: str) -> Key:
         """Return the key, blocking for a fetch where one is needed; raise UnknownKeyError or UnavailableError."""
@@ -58,9 +61,13 @@ class StaticKeys:
     def __init__(self, keys: KeySet) -> None:
         self._keys = keys
 
+    def held(self, kid: str) -> Key | None:
+        """Return the key, or None."""
+        return self._keys.by_kid.get(kid)
+
     def get(self, issuer: str, kid: str) -> Key:
         """Return the key, or raise UnknownKeyError."""
-        key = self._keys.by_kid.get(kid)
+        key = self.held(kid)
         if key is None:
             raise UnknownKeyError
         return key
@@ -108,7 +115,7 @@ class _Wait(NamedTuple):
     joined: bool
 
 
-class RemoteKeys:
+class RemoteKeys(ForkSafe):
     """
     Serve a user pool's keys from its JWKS endpoints, under a RefreshSchedule.
 
@@ -134,6 +141,7 @@ class RemoteKeys:
             fetch: gets a document.
             timer: monotonic seconds.
         """
+        super().__init__()
         self._jwks_uris = jwks_uris
         self._schedule = schedule
         self._fetch = fetch
@@ -141,9 +149,14 @@ class RemoteKeys:
         # Readers take this one attribute and no lock; it is replaced, never changed.
         self._held = nothing_held(timer(), schedule)
         self._refused_until: dict[str, float] = {}
-        self._lock = threading.Lock()
         self._ticket: _Ticket | None = None
-        _instances.add(self)
+
+    def held(self, kid: str) -> Key | None:
+        """Return the key where one is held that is fresh; takes no lock and starts nothing."""
+        held = self._held
+        if decide(held, kid, self._timer(), self._schedule) is Step.USE:
+            return held.keys.by_kid[kid]
+        return None
 
     def get(self, issuer: str, kid: str) -> Key:
         """
@@ -155,9 +168,9 @@ class RemoteKeys:
             UnknownKeyError: the pool publishes no such key.
             UnavailableError: that can't be told now.
         """
-        held = self._held
-        if decide(held, kid, self._timer(), self._schedule) is Step.USE:
-            return held.keys.by_kid[kid]
+        key = self.held(kid)
+        if key is not None:
+            return key
         found = self._lookup(issuer, kid)
         while isinstance(found, _Wait):
             self._wait(found.ticket)
@@ -166,6 +179,9 @@ class RemoteKeys:
 
     async def aget(self, issuer: str, kid: str) -> Key:
         """Return the key as `get` does, without blocking the event loop."""
+        key = self.held(kid)
+        if key is not None:
+            return key
         found = self._lookup(issuer, kid)
         while isinstance(found, _Wait):
             await self._await(found.ticket)
@@ -331,9 +347,9 @@ class RemoteKeys:
             if self._ticket is ticket:
                 self._fail("the fetch hangs")
 
-    def _reset_after_fork(self) -> None:
+    def reset_after_fork(self) -> None:
         """Forget the parent's lock and fetch: neither its owner nor its thread exists in this process."""
-        self._lock = threading.Lock()
+        super().reset_after_fork()
         self._ticket = None
 
     def __repr__(self) -> str:
@@ -341,15 +357,3 @@ class RemoteKeys:
         if not held.keys.by_kid:
             return "<RemoteKeys none held>"
         return f"<RemoteKeys {held.keys!r}, {self._timer() - held.fetched_at:.0f}s old, {held.failures} failures>"
-
-
-_instances: WeakSet[RemoteKeys] = WeakSet()
-
-
-def _reset_all_after_fork() -> None:
-    for source in _instances:
-        source._reset_after_fork()  # pyright: ignore[reportPrivateUsage]
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_reset_all_after_fork)

@@ -133,7 +133,7 @@ class Policy:
             raise InvalidClaimError(
                 "token_use", "mismatch", Reason.WRONG_TOKEN_USE, "a token of this use is not accepted here"
             )
-        check_times(claims, now, self.leeway, self.max_token_age, self.max_token_lifetime)
+        self.check_times(claims, now)
         if token_use == "access":
             self._check_access_token(claims)
         else:
@@ -142,6 +142,15 @@ class Policy:
             # Whoever stole such a token can't use it where possession is checked; nor may they here
             # (RFC 9449 §7.1 forbids to take it as a plain bearer token).
             raise InvalidClaimError("cnf", "mismatch", Reason.SENDER_CONSTRAINED, "the token is sender-constrained")
+
+    def check_times(self, claims: Mapping[str, Any], now: float) -> None:
+        """
+        Check once more what alone can change about a token that was accepted: whether its time is now.
+
+        Raises:
+            InvalidClaimError: as `check` does.
+        """
+        check_times(claims, now, self.leeway, self.max_token_age, self.max_token_lifetime)
 
     def _check_access_token(self, claims: Mapping[str, Any]) -> None:
         client_id = claims.get("client_id")

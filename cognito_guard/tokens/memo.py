@@ -1,0 +1,107 @@
+"""
+Verified tokens, remembered: a token seen before costs a fraction of its signature check.
+
+Remembered is only what can't change: that the signature is good under one key, and what the claims
+say.  The key and the time are asked again at each look, so that the answer with a memory is the
+answer without it.  No bearer token is kept: entries are found by a digest.  Nobody but the user pool
+can make an entry, so that no flood of junk pushes good ones out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+
+from cachetools import LRUCache
+
+from ..errors import ConfigurationError
+from ..forksafe import ForkSafe
+from ..keys.keyset import Key
+from ..principal import Principal
+
+# Above it, hashing hands the interpreter to other threads, and gets it back milliseconds later
+# where one of them is busy.
+_CHUNK = 2047
+
+
+class Verified:
+    """
+    Hold a verified token's principal and claims, and the key that vouches for them.
+
+    Attributes:
+        principal: shared by all requests with the token; immutable.
+        claims: for another look at the times; nobody changes them.
+        key: the key under which its signature was good.
+    """
+
+    __slots__ = ("claims", "key", "principal")
+
+    def __init__(self, principal: Principal, claims: Mapping[str, Any], key: Key) -> None:
+        """Take all three."""
+        self.principal = principal
+        self.claims = claims
+        self.key = key
+
+    def is_under(self, key: Key) -> bool:
+        """Tell whether a key is the one that vouches; under another one the signature must be checked again."""
+        if key is self.key:
+            return True
+        if key != self.key:
+            return False
+        # A refresh brings equal keys as new objects; the next look need not compare numbers.
+        self.key = key
+        return True
+
+
+class Memo(ForkSafe):
+    """Remember so many tokens, those used last; shared by threads."""
+
+    def __init__(self, size: int, *, max_bytes: int) -> None:
+        """
+        Begin with nothing.
+
+        Args:
+            size: how many tokens are remembered at most; 0 for none.
+            max_bytes: longer tokens are not even hashed.
+
+        Raises:
+            ConfigurationError: a size that is no whole number, or negative.
+        """
+        if type(size) is not int or size < 0:
+            raise ConfigurationError("token_cache_size", "expected a whole number of tokens, or 0")
+        super().__init__()
+        self._size = size
+        self._max_bytes = max_bytes
+        self._entries: LRUCache[bytes, Verified] = LRUCache(size)
+
+    def digest(self, token: str) -> bytes | None:
+        """Return what a token is remembered by, or None for what can't be remembered."""
+        # The length first: hashing a megabyte of junk would cost more than refusing it.
+        if not self._size or not isinstance(token, str) or len(token) > self._max_bytes or not token.isascii():
+            return None
+        data = token.encode()
+        if len(data) <= _CHUNK:
+            return sha256(data).digest()
+        hashed = sha256()
+        for start in range(0, len(data), _CHUNK):
+            hashed.update(data[start : start + _CHUNK])
+        return hashed.digest()
+
+    def get(self, digest: bytes) -> Verified | None:
+        """Return what is known of a token."""
+        with self._lock:
+            return self._entries.get(digest)
+
+    def put(self, digest: bytes, verified: Verified) -> None:
+        """Remember a token; the one not used for longest makes room."""
+        with self._lock:
+            self._entries[digest] = verified
+
+    def reset_after_fork(self) -> None:
+        """Start anew in a forked process: the parent's other threads may have been in the middle of a change."""
+        super().reset_after_fork()
+        self._entries = LRUCache(self._size)
+
+    def __len__(self) -> int:
+        return len(self._entries)
