@@ -184,22 +184,20 @@ class CognitoVerifier:
             InsufficientScopeError: it lacks one of `required_scopes`.
             UnavailableError: the keys are out of reach.
         """
-        digest = self._memo.digest(token)
-        seen = None if digest is None else self._memo.get(digest)
+        digest, seen = self._memo.look(token)
         if seen is not None:
-            kid = seen.key.kid
-            if seen.is_under(self._keys.held(kid) or self._keys.get(seen.principal.issuer, kid)):
+            key = self._keys.held(seen.key.kid) or self._keys.get(seen.principal.issuer, seen.key.kid)
+            if seen.is_under(key):
                 return self._again(seen)
         unverified, issuer = self._read(token)
         return self._judge(unverified, self._keys.get(issuer, unverified.kid), digest)
 
     async def averify(self, token: str) -> Principal:
         """Verify a token as `verify` does, without blocking the event loop (asyncio)."""
-        digest = self._memo.digest(token)
-        seen = None if digest is None else self._memo.get(digest)
+        digest, seen = self._memo.look(token)
         if seen is not None:
-            kid = seen.key.kid
-            if seen.is_under(self._keys.held(kid) or await self._keys.aget(seen.principal.issuer, kid)):
+            key = self._keys.held(seen.key.kid) or await self._keys.aget(seen.principal.issuer, seen.key.kid)
+            if seen.is_under(key):
                 return self._again(seen)
         unverified, issuer = self._read(token)
         return self._judge(unverified, await self._keys.aget(issuer, unverified.kid), digest)
@@ -270,17 +268,20 @@ class CognitoVerifier:
         key.check_signature(unverified.signature, unverified.signing_input)
         if unverified.header_segment not in self._known_headers:
             self._remember_header(unverified)
-        self._policy.check(unverified.claims, self._clock())
-        principal = principal_of(unverified.claims, self._pool.user_pool_id)
+        claims = unverified.claims
+        self._policy.check(claims, self._clock())
+        principal = principal_of(claims, self._pool.user_pool_id)
         if self._floor is not None:
             self.authorize(principal, self._floor)
         if digest is not None:
-            self._memo.put(digest, Verified(principal, unverified.claims, key))
+            self._memo.put(digest, Verified(principal, claims, key, self._policy.surely_in_time(claims)))
         return principal
 
     def _again(self, seen: Verified) -> Principal:
         """Judge a token seen before, whose key still is the one: of all that it met, only the time has changed."""
-        self._policy.check_times(seen.claims, self._clock())
+        now = self._clock()
+        if not seen.certain_from <= now <= seen.certain_until:
+            self._policy.check_times(seen.claims, now)
         return seen.principal
 
     def _remember_header(self, unverified: UnverifiedToken) -> None:

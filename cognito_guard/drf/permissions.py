@@ -65,8 +65,10 @@ class HasRequiredScopes(CognitoPermission):
         if scopes is None:
             raise ConfigurationError("required_scopes", f"is missing on {type(view).__name__}")
         if isinstance(scopes, Mapping):
+            by_action = cast("Mapping[str, Any]", scopes)
             action = getattr(view, "action", None) or view.request.method.lower()
-            scopes = cast("Mapping[str, Any]", scopes).get(action)
+            # REST framework serves HEAD by the method for GET.
+            scopes = by_action.get("get" if action == "head" and "head" not in by_action else action)
         return ~Requires() if scopes is None else Requires(scopes=scopes)
 
 

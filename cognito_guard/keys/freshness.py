@@ -116,6 +116,10 @@ class Held:
     tries: float
     tries_at: float
 
+    def is_fresh(self, now: float, schedule: RefreshSchedule) -> bool:
+        """Tell whether the set may serve as it is, and nobody needs to ask for another."""
+        return 0 <= now - self.fetched_at < schedule.fresh_for
+
     def is_usable(self, now: float, schedule: RefreshSchedule) -> bool:
         """Tell whether the set may serve. A timer that jumped back says nothing about how old it is."""
         return 0 <= now - self.fetched_at < schedule.fresh_for + schedule.stale_for
@@ -153,7 +157,7 @@ def decide(held: Held, kid: str, now: float, schedule: RefreshSchedule, *, may_f
     """
     known = kid in held.keys.by_kid
     # First the step that nearly every token takes.
-    if known and 0 <= now - held.fetched_at < schedule.fresh_for:
+    if known and held.is_fresh(now, schedule):
         return Step.USE
     fetchable = may_fetch and held.is_fetchable(now, schedule)
     if not held.is_usable(now, schedule):

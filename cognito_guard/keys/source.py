@@ -154,9 +154,7 @@ class RemoteKeys(ForkSafe):
     def held(self, kid: str) -> Key | None:
         """Return the key where one is held that is fresh; takes no lock and starts nothing."""
         held = self._held
-        if decide(held, kid, self._timer(), self._schedule) is Step.USE:
-            return held.keys.by_kid[kid]
-        return None
+        return held.keys.by_kid.get(kid) if held.is_fresh(self._timer(), self._schedule) else None
 
     def get(self, issuer: str, kid: str) -> Key:
         """
@@ -223,7 +221,7 @@ class RemoteKeys(ForkSafe):
 
     def _refresh_if_due(self) -> _Wait | None:
         held, now = self._held, self._timer()
-        if 0 <= now - held.fetched_at < self._schedule.fresh_for or not held.is_fetchable(now, self._schedule):
+        if held.is_fresh(now, self._schedule) or not held.is_fetchable(now, self._schedule):
             return None
         return self._join_or_start(held, next(iter(self._jwks_uris)), now, spend_try=False)
 

@@ -9,6 +9,7 @@ leaves most of it open, and walks each token byte by byte; the reason to do it h
 from __future__ import annotations
 
 import json
+import math
 import re
 from binascii import Error as Base64Error
 from binascii import a2b_base64
@@ -164,6 +165,14 @@ def _unique(pairs: list[tuple[str, Any]]) -> JSONObject:
     return members
 
 
+def _finite(text: str) -> float:
+    number = float(text)
+    # 1e999 is JSON, and infinity to Python, which would write it out as what is no JSON.
+    if math.isinf(number):
+        raise NotStrictError("a number is beyond all that can be told")
+    return number
+
+
 def _no_constant(_: str) -> NoReturn:
     raise NotStrictError("NaN and Infinity are not JSON")
 
@@ -182,11 +191,11 @@ _JWE_SEGMENTS = 5
 # Each of them means another reading of the same bytes: an extension that must be understood
 # (RFC 7515 §4.1.11), an unencoded payload (RFC 7797), a compressed, encrypted or nested one.
 _FORBIDDEN_PARAMETERS = frozenset({"crit", "b64", "zip", "enc", "cty"})
-_TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt"})
+_TYPES = frozenset({"jwt", "application/jwt", "at+jwt", "application/at+jwt"})
 _JSON_WHITE_SPACE = " \t\r\n"
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
 _BRACKETS = re.compile(rb"[\[\]{}]")
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, parse_constant=_no_constant)
 # One pass turns the url-safe alphabet into the one that C code reads, and makes the plain one foreign.
 _TO_BASE64 = bytes.maketrans(b"-_+/=", b"+/!!!")
 _PADDING = (b"", b"===", b"==", b"=")

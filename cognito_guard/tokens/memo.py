@@ -33,15 +33,18 @@ class Verified:
         principal: shared by all requests with the token; immutable.
         claims: for another look at the times; nobody changes them.
         key: the key under which its signature was good.
+        certain_from: the first and ...
+        certain_until: ... the last wall time between which the claims need no other look.
     """
 
-    __slots__ = ("claims", "key", "principal")
+    __slots__ = ("certain_from", "certain_until", "claims", "key", "principal")
 
-    def __init__(self, principal: Principal, claims: Mapping[str, Any], key: Key) -> None:
-        """Take all three."""
+    def __init__(self, principal: Principal, claims: Mapping[str, Any], key: Key, certain: tuple[float, float]) -> None:
+        """Take all of it."""
         self.principal = principal
         self.claims = claims
         self.key = key
+        self.certain_from, self.certain_until = certain
 
     def is_under(self, key: Key) -> bool:
         """Tell whether a key is the one that vouches; under another one the signature must be checked again."""
@@ -75,23 +78,19 @@ class Memo(ForkSafe):
         self._max_bytes = max_bytes
         self._entries: LRUCache[bytes, Verified] = LRUCache(size)
 
-    def digest(self, token: str) -> bytes | None:
-        """Return what a token is remembered by, or None for what can't be remembered."""
+    def look(self, token: str) -> tuple[bytes | None, Verified | None]:
+        """
+        Return what a token is remembered by, and what is known of it.
+
+        Args:
+            token: anything at all; the digest of what can't be remembered is None.
+        """
         # The length first: hashing a megabyte of junk would cost more than refusing it.
         if not self._size or not isinstance(token, str) or len(token) > self._max_bytes or not token.isascii():
-            return None
-        data = token.encode()
-        if len(data) <= _CHUNK:
-            return sha256(data).digest()
-        hashed = sha256()
-        for start in range(0, len(data), _CHUNK):
-            hashed.update(data[start : start + _CHUNK])
-        return hashed.digest()
-
-    def get(self, digest: bytes) -> Verified | None:
-        """Return what is known of a token."""
+            return None, None
+        digest = _digest(token.encode())
         with self._lock:
-            return self._entries.get(digest)
+            return digest, self._entries.get(digest)
 
     def put(self, digest: bytes, verified: Verified) -> None:
         """Remember a token; the one not used for longest makes room."""
@@ -105,3 +104,12 @@ class Memo(ForkSafe):
 
     def __len__(self) -> int:
         return len(self._entries)
+
+
+def _digest(data: bytes) -> bytes:
+    if len(data) <= _CHUNK:
+        return sha256(data).digest()
+    hashed = sha256()
+    for start in range(0, len(data), _CHUNK):
+        hashed.update(data[start : start + _CHUNK])
+    return hashed.digest()

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias, cast
 
 from ..errors import ConfigurationError, InvalidClaimError, Reason, malformed_claim, missing_claim
 from ..settings import check_seconds
-from .claims import check_times, check_types
+from .claims import check_times, check_types, surely_in_time
 from .jws import is_array
 
 TokenUse = Literal["access", "id"]
@@ -151,6 +151,10 @@ class Policy:
             InvalidClaimError: as `check` does.
         """
         check_times(claims, now, self.leeway, self.max_token_age, self.max_token_lifetime)
+
+    def surely_in_time(self, claims: Mapping[str, Any]) -> tuple[float, float]:
+        """Return two wall times between which `check_times` passes a token that was accepted."""
+        return surely_in_time(claims, self.leeway, self.max_token_age)
 
     def _check_access_token(self, claims: Mapping[str, Any]) -> None:
         client_id = claims.get("client_id")

@@ -370,6 +370,16 @@ def test_required_scopes_by_action(pool: FakeUserPool, assert_refused: Refused) 
         assert_refused(ask(view, both, method="put"), 403, None, Reason.EXCLUDED)
 
 
+def test_required_scopes_of_get_hold_for_head(pool: FakeUserPool, assert_refused: Refused) -> None:
+    """REST framework serves HEAD by `get`; a dictionary may still say otherwise."""
+    view = view_of(HasRequiredScopes, required_scopes={"get": [GET]})
+    assert_refused(ask(view, pool.access_token(scopes=[GET]), method="head"), 200, None, None)
+    response = ask(view, pool.access_token(scopes=[POST]), method="head")
+    assert_refused(response, 403, no_scope(GET), Reason.INSUFFICIENT_SCOPE)
+    other = view_of(HasRequiredScopes, required_scopes={"get": [GET], "head": [POST]})
+    assert_refused(ask(other, pool.access_token(scopes=[POST]), method="head"), 200, None, None)
+
+
 def test_required_scopes_missing_from_the_view_are_a_mistake(pool: FakeUserPool) -> None:
     """Neither a pass nor a refusal."""
     with pytest.raises(ConfigurationError, match="required_scopes"):
