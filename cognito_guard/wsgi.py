@@ -10,14 +10,16 @@ proxy drop names with underscores, as nginx, gunicorn and waitress do by default
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
-from typing import Unpack
+from typing import Any, Unpack
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from .challenge import Reply
-from .errors import RefusalError
+from .challenge import Challenge, Reply
+from .errors import ConfigurationError, RefusalError
 from .guard import Guard, GuardOptions, exempt_paths, is_preflight
+from .principal import Principal
+from .requires import Requirement, all_of
 from .tokens.bearer import EnvironHeaders
 from .verifier import CognitoVerifier
 
@@ -70,6 +72,38 @@ class CognitoMiddleware:
         # None for an anonymous caller, and never left out: what stood there before is nobody's word.
         environ[GUARD_KEY], environ[PRINCIPAL_KEY] = self._guard, principal
         return self._app(environ, start_response)
+
+
+def authorize(environ: Mapping[str, Any], *demands: str | Requirement) -> Principal:
+    """
+    Return the caller of a request behind `CognitoMiddleware`, for a handler that demands more of it.
+
+    Args:
+        environ: the request's WSGI environ.
+        demands: scopes and requirements; all must be met.  None at all means any verified caller.
+
+    Raises:
+        RefusalError: the caller is anonymous, or does not meet them; `refuse` has the answer.
+        ConfigurationError: nothing guards the request.
+    """
+    return _guard_of(environ).authorize(environ[PRINCIPAL_KEY], all_of(demands))
+
+
+def refuse(environ: Mapping[str, Any], error: RefusalError) -> Challenge:
+    """
+    Return the answer to a request that a handler refuses: its status, headers and body, to be sent as they are.
+
+    Raises:
+        ConfigurationError: nothing guards the request.
+    """
+    return _guard_of(environ).refuse(error)
+
+
+def _guard_of(environ: Mapping[str, Any]) -> Guard:
+    guard = environ.get(GUARD_KEY)
+    if not isinstance(guard, Guard):
+        raise ConfigurationError("app", "has no CognitoMiddleware in front")
+    return guard
 
 
 def _send(reply: Reply, method: str, start_response: StartResponse) -> Iterable[bytes]:

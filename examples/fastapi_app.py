@@ -1,5 +1,5 @@
 """
-A guarded FastAPI application: scopes, a group, an optional caller, a WebSocket, and sign-in on the docs page.
+A guarded FastAPI application: scopes, a group, a WebSocket, and sign-in on the docs page.
 
 Runs against a local user pool.  For a real one: `verifier = CognitoVerifier.from_env()` and its own `domain`, then
 `COGNITO_USER_POOL_ID=... COGNITO_CLIENT_ID=... uvicorn examples.fastapi_app:app`.
@@ -20,19 +20,11 @@ guard = CognitoBearer(verifier, domain="auth.example.com", scopes=orders)
 
 Reader = Annotated[Principal, Security(guard, scopes=[orders["read"]])]
 Admin = Annotated[Principal, Depends(guard.requires(orders["write"], Requires(groups="admins", max_age=300)))]
-Visitor = Annotated[Principal | None, Depends(guard.optional)]
 
 app = FastAPI(
-    title="Orders",
     swagger_ui_init_oauth=guard.swagger_ui_oauth(client_id=pool.client_id),
     exception_handlers={ChallengeError: challenge_response},
 )
-
-
-@app.get("/")
-async def greet(visitor: Visitor) -> str:
-    """Answer anybody, by name where there is one."""
-    return f"hello {visitor.display_name}" if visitor else "hello"
 
 
 @app.get("/orders")
@@ -52,7 +44,6 @@ async def feed(websocket: WebSocket, reader: Reader) -> None:
     """Greet over a WebSocket; who may not is refused in the handshake."""
     await websocket.accept()
     await websocket.send_text(f"hello {reader.display_name}")
-    await websocket.close()
 
 
 if __name__ == "__main__":
@@ -60,7 +51,6 @@ if __name__ == "__main__":
 
     client = TestClient(app)
     jane = pool.headers(username="jane", scopes=[orders["read"]])
-    print(client.get("/").text, client.get("/", headers=jane).text)
     print(client.get("/orders").status_code, client.get("/orders").headers["www-authenticate"])
     print(client.get("/orders", headers=jane).json()["machine"])
     print(client.delete("/orders", headers=jane).json())

@@ -1,5 +1,5 @@
 """
-A guarded Starlette API: scopes, a group, an exempt path, and a WebSocket.
+A guarded Starlette API: scopes, groups, and an exempt path; `websocket.py` has a WebSocket.
 
 Runs against a local user pool.  For a real one: `verifier = CognitoVerifier.from_env()`, then
 `COGNITO_USER_POOL_ID=... COGNITO_CLIENT_ID=... uvicorn examples.starlette_app:app`.
@@ -9,8 +9,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse
-from starlette.routing import Route, WebSocketRoute
-from starlette.websockets import WebSocket
+from starlette.routing import Route
 
 from cognito_guard import Requires, ResourceServer
 from cognito_guard.asgi import CognitoMiddleware
@@ -34,14 +33,6 @@ def delete_orders(request: Request) -> JSONResponse:
     return JSONResponse({"deleted_by": request.user.display_name})
 
 
-@requires(orders["read"])
-async def feed(websocket: WebSocket) -> None:
-    """Greet over a WebSocket; who may not is refused in the handshake."""
-    await websocket.accept()
-    await websocket.send_text(f"hello {websocket.user.display_name}")
-    await websocket.close()
-
-
 async def health(_: Request) -> PlainTextResponse:
     """Answer anybody."""
     return PlainTextResponse("ok")
@@ -52,7 +43,6 @@ app = Starlette(
         Route("/orders", list_orders),
         Route("/orders", delete_orders, methods=["DELETE"]),
         Route("/healthz", health),
-        WebSocketRoute("/feed", feed),
     ],
     middleware=[Middleware(CognitoMiddleware, verifier=verifier, exempt=("/healthz",))],
 )
@@ -66,5 +56,3 @@ if __name__ == "__main__":
     print(client.get("/orders").status_code, client.get("/orders").headers["www-authenticate"])
     print(client.get("/orders", headers=reader).json()["machine"])
     print(client.delete("/orders", headers=reader).headers["www-authenticate"])
-    with client.websocket_connect("/feed", headers=reader) as session:
-        print(session.receive_text())

@@ -2,7 +2,8 @@
 Guard any ASGI application: http and websocket, default deny.
 
 Pure ASGI, needs no framework.  Handlers find the caller in `scope["user"]` and its scopes in
-`scope["auth"].scopes`, where Starlette and its relatives look for them.
+`scope["auth"].scopes`, where Starlette and its relatives look for them; those of any framework may
+`authorize(scope, "orders/write")`.
 """
 
 from __future__ import annotations
@@ -24,14 +25,27 @@ from .connection import (
     Scope,
     Send,
     asks_before_crossing,
+    authorize,
     enter,
     headers_of,
+    refuse,
     routed_path,
     send_challenge,
     send_reply,
 )
 
-__all__ = ["GUARD_KEY", "PRINCIPAL_KEY", "ASGIApp", "CognitoMiddleware", "Message", "Receive", "Scope", "Send"]
+__all__ = [
+    "GUARD_KEY",
+    "PRINCIPAL_KEY",
+    "ASGIApp",
+    "CognitoMiddleware",
+    "Message",
+    "Receive",
+    "Scope",
+    "Send",
+    "authorize",
+    "refuse",
+]
 
 _GUARDED = ("http", "websocket")
 

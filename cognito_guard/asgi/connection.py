@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, TypeAlias
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any, TypeAlias, cast
 
 from ..challenge import WEBSOCKET_POLICY_VIOLATION, Challenge, Reply
+from ..errors import ConfigurationError, RefusalError
 from ..guard import Anonymous, Guard, is_preflight
 from ..principal import Principal
+from ..requires import Requirement, all_of
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
-ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+# Of what arguments, each framework has types of its own for.
+ASGIApp: TypeAlias = Callable[..., Awaitable[None]]
 
 GUARD_KEY = "cognito_guard.guard"
 """Where a request's ASGI scope holds its Guard."""
@@ -42,6 +45,38 @@ def enter(scope: Scope, guard: Guard, principal: Principal | None) -> None:
     scope[GUARD_KEY], scope[PRINCIPAL_KEY] = guard, principal
     scope["user"] = Anonymous() if principal is None else principal
     scope["auth"] = Credentials(guard, principal)
+
+
+def authorize(scope: Mapping[str, object], *demands: str | Requirement) -> Principal:
+    """
+    Return the caller of a connection behind `CognitoMiddleware`, for a handler that demands more of it.
+
+    Args:
+        scope: the connection's ASGI scope.
+        demands: scopes and requirements; all must be met.  None at all means any verified caller.
+
+    Raises:
+        RefusalError: the caller is anonymous, or does not meet them; `refuse` has the answer.
+        ConfigurationError: nothing guards the connection.
+    """
+    return _guard_of(scope).authorize(cast("Principal | None", scope[PRINCIPAL_KEY]), all_of(demands))
+
+
+def refuse(scope: Mapping[str, object], error: RefusalError) -> Challenge:
+    """
+    Return the answer to a connection that a handler refuses: its status, headers and body, to be sent as they are.
+
+    Raises:
+        ConfigurationError: nothing guards the connection.
+    """
+    return _guard_of(scope).refuse(error)
+
+
+def _guard_of(scope: Mapping[str, object]) -> Guard:
+    guard = scope.get(GUARD_KEY)
+    if not isinstance(guard, Guard):
+        raise ConfigurationError("app", "has no CognitoMiddleware in front")
+    return guard
 
 
 async def send_challenge(challenge: Challenge, scope: Scope, send: Send) -> None:

@@ -18,12 +18,14 @@ from cognito_guard import (
     CognitoVerifier,
     ConfigurationError,
     FetchError,
+    InsufficientScopeError,
+    MissingTokenError,
     Principal,
     Reason,
     Requires,
     ResourceServer,
 )
-from cognito_guard.asgi import CognitoMiddleware, Message, Receive, Scope, Send
+from cognito_guard.asgi import CognitoMiddleware, Message, Receive, Scope, Send, authorize, refuse
 from cognito_guard.testing import FakeClock, FakeUserPool
 
 from . import (
@@ -55,7 +57,7 @@ from . import (
 ORIGIN = (b"origin", b"https://app.example.com")
 ASKED_METHOD = (b"access-control-request-method", b"PUT")
 PROPERTY = settings(deadline=None, derandomize=True, max_examples=300)
-TIMEOUT = 5.0
+TIMEOUT = 30.0
 
 
 class Keys:
@@ -87,6 +89,38 @@ def keys(pool: FakeUserPool) -> Keys:
 def remote(pool: FakeUserPool, keys: Keys, clock: FakeClock) -> CognitoVerifier:
     """Return a verifier that fetches the pool's keys."""
     return pool.verifier(fetch=keys, timer=clock)
+
+
+# Handlers of any framework
+
+
+def test_handler_may_demand_more_of_its_caller(pool: FakeUserPool, transactions: ResourceServer) -> None:
+    """`authorize` returns the caller who meets the demands; `refuse` has the answer to who does not."""
+    guarded = Guarded(pool)
+    guarded.ask("/", bearer(pool.access_token(scopes=[transactions["post"]])))
+    (scope,) = guarded.probe.scopes
+    assert authorize(scope).username == "jane"
+    assert authorize(scope, transactions["post"], Requires(max_age=60)).username == "jane"
+    with pytest.raises(InsufficientScopeError) as caught:
+        authorize(scope, transactions["get"])
+    challenge = refuse(scope, caught.value)
+    assert (challenge.status, challenge.body) == (NO_SCOPE.status, NO_SCOPE.body)
+
+
+def test_handler_that_demands_a_caller_refuses_an_anonymous_one(pool: FakeUserPool) -> None:
+    """Where callers may be anonymous, who demands one answers with the challenge."""
+    guarded = Guarded(pool, required=False)
+    guarded.ask()
+    (scope,) = guarded.probe.scopes
+    with pytest.raises(MissingTokenError) as caught:
+        authorize(scope)
+    assert refuse(scope, caught.value).body == NO_TOKEN.body
+
+
+def test_handler_that_nothing_guards_demands_in_vain() -> None:
+    """A middleware that was forgotten is a mistake, and no anonymous caller."""
+    with pytest.raises(ConfigurationError, match="CognitoMiddleware"):
+        authorize(connection())
 
 
 # Who gets through

@@ -16,12 +16,20 @@ from hypothesis import strategies as st
 from werkzeug.test import Client, create_environ
 from werkzeug.wrappers import Request
 
-from cognito_guard import ConfigurationError, Principal, Reason, Requires, ResourceServer
+from cognito_guard import (
+    ConfigurationError,
+    InsufficientScopeError,
+    MissingTokenError,
+    Principal,
+    Reason,
+    Requires,
+    ResourceServer,
+)
 from cognito_guard.guard import Guard
 from cognito_guard.metadata import ProtectedResource
 from cognito_guard.testing import FakeClock, FakeUserPool
 from cognito_guard.tokens.credentials import cookie, header
-from cognito_guard.wsgi import GUARD_KEY, PRINCIPAL_KEY, CognitoMiddleware
+from cognito_guard.wsgi import GUARD_KEY, PRINCIPAL_KEY, CognitoMiddleware, authorize, refuse
 
 from . import BAD_TOKEN, NO_SCOPE, NO_TOKEN, NOT_ALLOWED, Answer
 from .contract import Answer as Reply
@@ -371,3 +379,20 @@ import cognito_guard.wsgi
 def test_middleware_needs_no_framework() -> None:
     """Any WSGI application can be guarded with the standard library at hand."""
     subprocess.run([sys.executable, "-c", WITHOUT_FRAMEWORKS], timeout=30, check=True)
+
+
+def test_handler_may_demand_more_of_its_caller(pool: FakeUserPool, transactions: ResourceServer) -> None:
+    """`authorize` returns the caller who meets the demands; `refuse` has the answer to who does not."""
+    guarded = Guarded(pool, required=False)
+    guarded.ask(headers=pool.headers(scopes=[transactions["post"]]))
+    guarded.ask()
+    known, anonymous = guarded.probe.environs
+    assert authorize(known, transactions["post"], Requires(max_age=60)).username == "jane"
+    with pytest.raises(InsufficientScopeError) as lacking:
+        authorize(known, transactions["get"])
+    with pytest.raises(MissingTokenError) as missing:
+        authorize(anonymous)
+    assert refuse(known, lacking.value).body == NO_SCOPE.body
+    assert refuse(anonymous, missing.value).body == NO_TOKEN.body
+    with pytest.raises(ConfigurationError, match="CognitoMiddleware"):
+        authorize(create_environ())
