@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TypedDict
 
 from .challenge import DEFAULT_REALM, Challenge, Reply, challenge_for, check_realm, metadata_reply
@@ -61,6 +62,7 @@ class Guard:
     metadata: ProtectedResource | None = None
     realm: str = DEFAULT_REALM
     problem_details: bool = False
+    _take: Extractor = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_realm(self.realm)
@@ -70,7 +72,9 @@ class Guard:
             raise ConfigurationError("requirement", "expected a Requires, or several composed")
         if self.requirement is not None and not self.required:
             raise ConfigurationError("requirement", "can't be met by the anonymous callers that required=False lets in")
-        object.__setattr__(self, "token_from", _extractors(self.token_from))
+        extractors = _extractors(self.token_from)
+        object.__setattr__(self, "token_from", extractors)
+        object.__setattr__(self, "_take", extractors[0] if len(extractors) == 1 else partial(one_token, extractors))
         if self.metadata is not None and not isinstance(self.metadata, ProtectedResource):
             raise ConfigurationError("metadata", f"expected a ProtectedResource, got {type(self.metadata).__name__}")
 
@@ -135,7 +139,7 @@ class Guard:
         return metadata_reply(self.metadata)
 
     def _token(self, headers: Headers) -> str | None:
-        token = one_token(self.token_from, headers)
+        token = self._take(headers)
         if token is None and self.required:
             raise MissingTokenError
         return token

@@ -13,7 +13,6 @@ from typing import Unpack
 
 from ..errors import ConfigurationError, RefusalError
 from ..guard import Guard, GuardOptions, exempt_paths
-from ..principal import Principal
 from ..tokens.credentials import websocket_subprotocol
 from ..verifier import CognitoVerifier
 from .connection import (
@@ -84,24 +83,21 @@ class CognitoMiddleware:
             return
         if scope["type"] not in _GUARDED:
             raise ConfigurationError("app", "only http and websocket can be guarded, got another kind of connection")
+        path = routed_path(scope)
         if scope["type"] == "http":
             # A server that is told its root path puts it in front of well-known paths too.
-            metadata = self._guard.metadata_reply(scope["method"], scope["path"], routed_path(scope))
+            metadata = self._guard.metadata_reply(scope["method"], scope["path"], path)
             if metadata is not None:
                 await send_reply(metadata, scope, send)
                 return
         try:
-            principal = await self._caller(scope)
+            is_free = path in self._exempt or asks_before_crossing(scope)
+            principal = None if is_free else await self._guard.aauthenticate(headers_of(scope))
         except RefusalError as error:
             await send_challenge(self._guard.refuse(error), scope, send)
             return
         enter(scope, self._guard, principal)
         await self._app(scope, receive, self._echoing(scope, send) if scope["type"] == "websocket" else send)
-
-    async def _caller(self, scope: Scope) -> Principal | None:
-        if routed_path(scope) in self._exempt or asks_before_crossing(scope):
-            return None
-        return await self._guard.aauthenticate(headers_of(scope))
 
     def _echoing(self, scope: Scope, send: Send) -> Send:
         """Accept with the marker where the token came as a subprotocol: a browser gives up without an echo."""

@@ -85,12 +85,9 @@ def one_token(token_from: Iterable[Extractor], headers: Headers) -> str | None:
     Raises:
         InvalidRequestError: it uses several ways, which none may (RFC 6750 §2), or one of them wrongly.
     """
-    first, *others = token_from
-    if not others:
-        return first(headers)
     # Every extractor reads them: an iterator would be used up by the first.
     kept: Headers = cast("Mapping[str, str]", headers) if isinstance(headers, Mapping) else tuple(headers)
-    tokens = [token for token in (extract(kept) for extract in (first, *others)) if token is not None]
+    tokens = [token for token in (extract(kept) for extract in token_from) if token is not None]
     if len(tokens) > 1:
         raise InvalidRequestError(Reason.SEVERAL_METHODS, "the request carries tokens in more than one place")
     return tokens[0] if tokens else None
