@@ -18,6 +18,7 @@ DeclaredScopes: TypeAlias = ResourceServer | Mapping[str, str] | Iterable[str | 
 """The scopes that clients may ask for: resource servers, full scopes with descriptions, or full scopes alone."""
 
 _HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+", re.IGNORECASE)
+_LOOPBACK = re.compile(r"http://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?")
 
 
 def described(scopes: DeclaredScopes) -> dict[str, str]:
@@ -41,23 +42,19 @@ def security_scheme(*, domain: str | None, scopes: Mapping[str, str], descriptio
     Return a security scheme: the authorization code flow of the user pool, or a bearer token from wherever.
 
     Args:
-        domain: the user pool's domain, where people sign in; None for the bearer token.
+        domain: the user pool's domain, where people sign in, or the URL of a local one: http://localhost:8080;
+            None for the bearer token.
         scopes: full scopes with their descriptions; a bearer token's have no place here.
         description: for people.
 
     Raises:
-        ConfigurationError: a domain that is no host name.
+        ConfigurationError: a domain that is neither a host name nor a local URL.
     """
     about = {} if description is None else {"description": description}
     if domain is None:
         return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", **about}
-    if not isinstance(domain, str) or not _HOST.fullmatch(domain):
-        raise ConfigurationError("domain", f"expected a host name, as in auth.example.com, got {domain!r}")
-    flow = {
-        "authorizationUrl": f"https://{domain}/oauth2/authorize",
-        "tokenUrl": f"https://{domain}/oauth2/token",
-        "scopes": dict(scopes),
-    }
+    url = _url(domain)
+    flow = {"authorizationUrl": f"{url}/oauth2/authorize", "tokenUrl": f"{url}/oauth2/token", "scopes": dict(scopes)}
     return {"type": "oauth2", "flows": {"authorizationCode": flow}, **about}
 
 
@@ -80,3 +77,11 @@ def swagger_ui_oauth(
         raise ConfigurationError("domain", "expected the user pool's, got None")
     bound = {} if metadata is None else {"additionalQueryStringParams": {"resource": metadata.resource}}
     return {"clientId": client_id, "usePkceWithAuthorizationCodeGrant": True, "scopes": list(scopes), **bound}
+
+
+def _url(domain: str) -> str:
+    if isinstance(domain, str) and _LOOPBACK.fullmatch(domain):
+        return domain
+    if not isinstance(domain, str) or not _HOST.fullmatch(domain):
+        raise ConfigurationError("domain", f"expected a host name, as in auth.example.com, got {domain!r}")
+    return f"https://{domain}"

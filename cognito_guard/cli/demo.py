@@ -212,14 +212,14 @@ def _short(challenge: str) -> str:
 
 
 def _serve(demo: Demo) -> None:
-    print("\nBoth stay up until you press Ctrl-C.  Try:\n")
     url = f"http://127.0.0.1:{demo.api_port}/transactions"
     basic = f"-u {_TELLER.client_id}:{_TELLER.client_secret}"
-    print(f"curl -i {url}")
-    print(f"curl -i {url} -H 'Authorization: Bearer {demo.token(_TELLER)}'")
-    print(f"curl -i {url} -X POST -H 'Authorization: Bearer {demo.token(_AUDITOR)}'")
-    print(f"curl {basic} -d grant_type=client_credentials {demo.pool_server.token_endpoint}", flush=True)
     with suppress(KeyboardInterrupt):
+        print("\nBoth stay up until you press Ctrl-C.  Try:\n")
+        print(f"curl -i {url}")
+        print(f"curl -i {url} -H 'Authorization: Bearer {demo.token(_TELLER)}'")
+        print(f"curl -i {url} -X POST -H 'Authorization: Bearer {demo.token(_AUDITOR)}'")
+        print(f"curl {basic} -d grant_type=client_credentials {demo.pool_server.token_endpoint}", flush=True)
         threading.Event().wait()
 
 

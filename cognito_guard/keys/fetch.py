@@ -128,9 +128,12 @@ class HTTPSFetch:
                 stream = _Stream(sock, left, self._max_bytes + _OVERHEAD_BYTES)
                 stream.sendall(_request("GET", _target(parts), parts.netloc))
                 return self._body(stream.response("GET"))
-        except (OSError, HTTPException, ValueError) as cause:
-            # ssl.SSLError and TimeoutError are OSErrors; a bad proxy URL or chunk size is a ValueError.
+        except OSError as cause:  # ssl.SSLError and TimeoutError too
             raise FetchError(f"the fetch failed: {type(cause).__name__}") from cause
+        except (HTTPException, ValueError) as error:  # a bad proxy URL or chunk size is a ValueError
+            problem = type(error).__name__
+        # Raised out here, with no cause: those quote what the endpoint sent, or the proxy's URL with its password.
+        raise FetchError(f"the fetch failed: {problem}")
 
     def _connected(self, parts: SplitResult, left: Callable[[], float]) -> socket.socket:
         host = parts.hostname or ""

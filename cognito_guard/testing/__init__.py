@@ -4,8 +4,26 @@ A user pool to test against: real cryptography and Cognito's own claim shapes, n
 Nothing here imports a framework, and nothing here belongs in production.
 """
 
+from .claims import ABSENT
 from .clock import FakeClock
-from .pool import ABSENT, AppClient, FakeUserPool
+from .directory import AppClient, PoolUser
+from .faults import Fault
+from .faulty_server import FaultyJWKSServer
+from .hostile import HostileToken, hostile_tokens
+from .pool import FakeUserPool
+from .refusals import TokenRequestError
 from .server import FakeUserPoolServer
 
-__all__ = ["ABSENT", "AppClient", "FakeClock", "FakeUserPool", "FakeUserPoolServer"]
+__all__ = [
+    "ABSENT",
+    "AppClient",
+    "FakeClock",
+    "FakeUserPool",
+    "FakeUserPoolServer",
+    "Fault",
+    "FaultyJWKSServer",
+    "HostileToken",
+    "PoolUser",
+    "TokenRequestError",
+    "hostile_tokens",
+]

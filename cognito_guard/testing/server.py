@@ -1,92 +1,28 @@
 """
-The HTTP face of a fake user pool: JWKS, discovery and the token endpoint, on the loopback interface only.
+A fake user pool over real HTTP, on the loopback interface only.
 
-It answers as Cognito does, whatever it is sent, and prints nothing.
+It takes requests off the wire, whatever they are, puts answers on it, and prints nothing.
 """
 
 from __future__ import annotations
 
-import json
 import socket
-from base64 import b64decode
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from email.message import Message
+from collections.abc import Callable
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import BaseServer, TCPServer
 from threading import Lock, Thread
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self, TypeAlias
-from urllib.parse import parse_qsl, unquote
+from typing import Any, Self
 
 from ..verifier import CognitoVerifier
-from .keys import JWKS
-
-TOKEN_LIFETIME = 3600  # seconds, Cognito's default
+from .endpoints import Endpoints, ServedUserPool
+from .messages import Answer, Request
 
 _BODY_MAX = 16 * 1024  # bytes; a token request needs a few hundred
 _DRAIN_MAX = 1024 * 1024  # bytes of a refused body that are read and thrown away
 _IDLE_MAX = 5.0  # seconds of silence before a connection is given up
 _POLL = 0.01  # seconds between two looks at whether the server shall stop
-_FORM = "application/x-www-form-urlencoded"
-_NO_STORE: Mapping[str, str] = {"Cache-Control": "no-store", "Pragma": "no-cache"}
-
-TokenErrorCode: TypeAlias = Literal[
-    "invalid_request",
-    "invalid_client",
-    "invalid_grant",
-    "invalid_scope",
-    "unauthorized_client",
-    "unsupported_grant_type",
-]
-
-
-class TokenRequestError(Exception):
-    """
-    Say no to a token request.
-
-    Attributes:
-        code: the error code of RFC 6749 §5.2, as Cognito chooses it.
-    """
-
-    def __init__(self, code: TokenErrorCode) -> None:
-        super().__init__(code)
-        self.code: TokenErrorCode = code
-
-
-class ServedUserPool(Protocol):
-    """What a server needs of the user pool behind it."""
-
-    @property
-    def user_pool_id(self) -> str: ...
-
-    @property
-    def issuer(self) -> str: ...
-
-    @property
-    def jwks(self) -> JWKS: ...
-
-    def client_credentials(self, client_id: str, client_secret: str | None, scopes: Sequence[str] = ()) -> str: ...
-
-    def verifier(self, **overrides: Any) -> CognitoVerifier: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Request:
-    """What came in; the body is None where it was not read: too long, chunked, or of no certain length."""
-
-    method: str
-    path: str
-    headers: Message
-    body: bytes | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Answer:
-    status: int
-    body: Mapping[str, object]
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 class FakeUserPoolServer:
@@ -103,15 +39,8 @@ class FakeUserPoolServer:
         self._user_pool = user_pool
         self._lock = Lock()
         self._requests: list[tuple[str, str]] = []
-        self._is_down = False
         self._running: tuple[_HTTPServer, Thread] | None = None
-        well_known = f"/{user_pool.user_pool_id}/.well-known"
-        self._jwks_path = f"{well_known}/jwks.json"
-        self._routes: Mapping[str, tuple[tuple[str, ...], Callable[[_Request], _Answer]]] = {
-            self._jwks_path: (("GET", "HEAD"), self._jwks),
-            f"{well_known}/openid-configuration": (("GET", "HEAD"), self._discovery),
-            "/oauth2/token": (("POST",), self._token),
-        }
+        self._endpoints = Endpoints(user_pool, lambda: self.url)
 
     def start(self) -> Self:
         """Listen, and return the server itself; a running server is left alone."""
@@ -156,11 +85,11 @@ class FakeUserPoolServer:
     @property
     def jwks_uri(self) -> str:
         """Where the key set is."""
-        return f"{self.url}{self._jwks_path}"
+        return f"{self.url}{self._endpoints.jwks_path}"
 
     @property
     def token_endpoint(self) -> str:
-        """Where client credentials become a token."""
+        """Where credentials, codes and refresh tokens become tokens."""
         return f"{self.url}/oauth2/token"
 
     @property
@@ -175,11 +104,11 @@ class FakeUserPoolServer:
 
     def down(self) -> None:
         """Answer every request for the key set with 503 until `up`."""
-        self._is_down = True
+        self._endpoints.is_down = True
 
     def up(self) -> None:
         """End the outage."""
-        self._is_down = False
+        self._endpoints.is_down = False
 
     def verifier(self, **overrides: Any) -> CognitoVerifier:
         """
@@ -195,101 +124,10 @@ class FakeUserPoolServer:
         state = "stopped" if self._running is None else self.url
         return f"<FakeUserPoolServer of {self._user_pool.user_pool_id}, {state}>"
 
-    def _answer(self, request: _Request) -> _Answer:
+    def _answer(self, request: Request) -> Answer:
         with self._lock:
             self._requests.append((request.method, request.path))
-        if request.path not in self._routes:
-            return _Answer(status=404, body={"message": "Not Found"})
-        allowed, respond = self._routes[request.path]
-        if request.method not in allowed:
-            headers = {"Allow": ", ".join(allowed)}
-            return _Answer(status=405, body={"message": "Method Not Allowed"}, headers=headers)
-        return respond(request)
-
-    def _jwks(self, _: _Request) -> _Answer:
-        if self._is_down:
-            return _Answer(status=503, body={"message": "Service Unavailable"})
-        return _Answer(status=200, body=self._user_pool.jwks)
-
-    def _discovery(self, _: _Request) -> _Answer:
-        oauth2 = f"{self.url}/oauth2"
-        document = {
-            "authorization_endpoint": f"{oauth2}/authorize",
-            "end_session_endpoint": f"{self.url}/logout",
-            "id_token_signing_alg_values_supported": ["RS256"],
-            "issuer": self._user_pool.issuer,
-            "jwks_uri": self.jwks_uri,
-            "response_types_supported": ["code", "token"],
-            "revocation_endpoint": f"{oauth2}/revoke",
-            "scopes_supported": ["openid", "email", "phone", "profile"],
-            "subject_types_supported": ["public"],
-            "token_endpoint": self.token_endpoint,
-            "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
-            "userinfo_endpoint": f"{oauth2}/userInfo",
-        }
-        return _Answer(status=200, body=document)
-
-    def _token(self, request: _Request) -> _Answer:
-        try:
-            token = _client_token(self._user_pool, request)
-        except TokenRequestError as refusal:
-            # Cognito says 400 even where RFC 6749 §5.2 asks for 401.
-            return _Answer(status=400, body={"error": refusal.code}, headers=_NO_STORE)
-        body = {"access_token": token, "expires_in": TOKEN_LIFETIME, "token_type": "Bearer"}
-        return _Answer(status=200, body=body, headers=_NO_STORE)
-
-
-def _client_token(user_pool: ServedUserPool, request: _Request) -> str:
-    form = _form(request)
-    if "grant_type" not in form:
-        raise TokenRequestError("invalid_request")
-    if form["grant_type"] != "client_credentials":
-        raise TokenRequestError("unsupported_grant_type")
-    client_id, client_secret = _credentials(request.headers, form)
-    return user_pool.client_credentials(client_id, client_secret, form.get("scope", "").split())
-
-
-def _form(request: _Request) -> dict[str, str]:
-    """Read the parameters; one without a value counts as omitted (RFC 6749 §3.2)."""
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if request.body is None or media_type != _FORM:
-        raise TokenRequestError("invalid_request")
-    try:
-        pairs = parse_qsl(request.body.decode(), keep_blank_values=True, errors="strict")
-    except ValueError as cause:
-        raise TokenRequestError("invalid_request") from cause
-    form = dict(pairs)
-    if len(form) != len(pairs):
-        raise TokenRequestError("invalid_request")
-    return {name: value for name, value in form.items() if value}
-
-
-def _credentials(headers: Message, form: Mapping[str, str]) -> tuple[str, str | None]:
-    """Return client ID and secret from the one place where they stand (RFC 6749 §2.3)."""
-    values = headers.get_all("authorization", [])
-    if not values:
-        if "client_id" not in form:
-            raise TokenRequestError("invalid_request")
-        return form["client_id"], form.get("client_secret")
-    client_id, client_secret = _basic(values[0])
-    # The client ID alone in the body is no second authentication method, and many clients send it.
-    if len(values) > 1 or "client_secret" in form or form.get("client_id", client_id) != client_id:
-        raise TokenRequestError("invalid_request")
-    return client_id, client_secret
-
-
-def _basic(value: str) -> tuple[str, str]:
-    scheme, _, encoded = value.partition(" ")
-    try:
-        client_id, colon, client_secret = b64decode(encoded.strip(" "), validate=True).decode().partition(":")
-        # Neither an ID nor a secret can hold a space, so that a `+` is always meant as one: clients that forget to
-        # encode it (RFC 6749 §2.3.1 asks for it) are understood as well.
-        decoded = unquote(client_id, errors="strict"), unquote(client_secret, errors="strict")
-    except ValueError as cause:
-        raise TokenRequestError("invalid_client") from cause
-    if scheme.lower() != "basic" or not colon:
-        raise TokenRequestError("invalid_client")
-    return decoded
+        return self._endpoints.answer(request)
 
 
 class _HTTPServer(ThreadingHTTPServer):
@@ -337,9 +175,11 @@ class _Handler(BaseHTTPRequestHandler):
     server_version = "FakeUserPool"
     sys_version = ""
     timeout = _IDLE_MAX
+    # Head and body go out apart, and on a kept connection the second would wait 40 ms for news of the first.
+    disable_nagle_algorithm = True
 
     def __init__(
-        self, answer: Callable[[_Request], _Answer], request: Any, client_address: Any, server: BaseServer
+        self, answer: Callable[[Request], Answer], request: Any, client_address: Any, server: BaseServer
     ) -> None:
         # The base class serves the whole connection inside its constructor.
         self._answer = answer
@@ -350,8 +190,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         body = self._body()
-        path = self.path.partition("?")[0]
-        answer = self._answer(_Request(method=self.command, path=path, headers=self.headers, body=body))
+        path, _, query = self.path.partition("?")
+        answer = self._answer(Request(method=self.command, path=path, query=query, headers=self.headers, body=body))
         self._send(answer, last=body is None)
         if body is None:
             self._drain()
@@ -369,18 +209,16 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(length))
         return body if len(body) == int(length) else None
 
-    def _send(self, answer: _Answer, *, last: bool) -> None:
-        content = json.dumps(answer.body, separators=(",", ":")).encode()
+    def _send(self, answer: Answer, *, last: bool) -> None:
         self.send_response(answer.status)
-        self.send_header("Content-Type", "application/json;charset=UTF-8")
-        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Content-Length", str(len(answer.body)))
         for name, value in answer.headers.items():
             self.send_header(name, value)
         if last:
             self.send_header("Connection", "close")
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(content)
+            self.wfile.write(answer.body)
 
     def _drain(self) -> None:
         """

@@ -42,6 +42,10 @@ class UnverifiedToken(NamedTuple):
     signing_input: bytes
     signature: bytes
 
+    def __repr__(self) -> str:
+        # Whatever collects the variables of a traceback prints them.
+        return f"<UnverifiedToken, {len(self.signing_input)} bytes signed>"
+
 
 class NotStrictError(ValueError):
     """Say that bytes are not in the one strict form; never leaves the library."""

@@ -742,6 +742,14 @@ def test_openapi_shows_the_sign_in_at_the_pools_domain(pool: FakeUserPool, trans
     )
 
 
+@pytest.mark.parametrize("url", ["http://localhost", "http://localhost:8080", "http://127.0.0.1:80", "http://[::1]:80"])
+def test_openapi_shows_the_sign_in_at_a_local_pool(pool: FakeUserPool, url: str) -> None:
+    """A pool for tests and emulators has no TLS; nobody but this machine can be there."""
+    schemes, _ = schemes_and_security(Depends(guard_of(pool, domain=url)))
+    flow = schemes["CognitoBearer"]["flows"]["authorizationCode"]
+    assert (flow["authorizationUrl"], flow["tokenUrl"]) == (f"{url}/oauth2/authorize", f"{url}/oauth2/token")
+
+
 @pytest.mark.parametrize(
     "scopes, expected",
     [
@@ -846,6 +854,9 @@ MISTAKES: Mapping[str, tuple[str, Callable[[FakeUserPool], object]]] = {
     "a scope as requirement": ("requirement", lambda pool: guard_of(pool, requirement=GET)),
     "no place for tokens": ("token_from", lambda pool: guard_of(pool, token_from=[])),
     "a URL as domain": ("domain", lambda pool: guard_of(pool, domain="https://auth.example.com")),
+    "a URL without TLS as domain": ("domain", lambda pool: guard_of(pool, domain="http://auth.example.com")),
+    "a look-alike of a local URL": ("domain", lambda pool: guard_of(pool, domain="http://localhost.example.com")),
+    "a local URL with a path": ("domain", lambda pool: guard_of(pool, domain="http://localhost:8080/oauth2")),
     "a path in the domain": ("domain", lambda pool: guard_of(pool, domain="auth.example.com/")),
     "a domain's prefix": ("domain", lambda pool: guard_of(pool, domain="prefix")),
     "a number as domain": ("domain", lambda pool: guard_of(pool, domain=1)),

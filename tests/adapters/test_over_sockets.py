@@ -19,7 +19,7 @@ from cognito_guard.testing import FakeClock, FakeUserPool
 from . import NO_TOKEN
 
 LOOPBACK = "127.0.0.1"
-TIMEOUT = 10.0
+TIMEOUT = 30.0
 IMPLEMENTATIONS = [name for name in ("h11", "httptools") if find_spec(name) is not None]
 
 Converse: TypeAlias = Callable[[bytes], bytes]

@@ -12,8 +12,7 @@ import pytest
 
 from cognito_guard.errors import CognitoGuardError, ConfigurationError
 from cognito_guard.requires import ResourceServer
-from cognito_guard.testing import ABSENT, AppClient, FakeClock, FakeUserPool
-from cognito_guard.testing.server import TokenRequestError
+from cognito_guard.testing import ABSENT, AppClient, FakeClock, FakeUserPool, PoolUser, TokenRequestError
 
 NOW = 1_700_000_000
 ORDERS = ResourceServer("orders", {"read": "Read orders", "write": "Change orders"})
@@ -270,6 +269,17 @@ def test_given_issuer_is_taken_as_it_is() -> None:
         ("client_id", {"client_id": "not a client id"}),
         ("clients", {"clients": [AppClient(client_id="a"), AppClient(client_id="a")]}),
         ("clients", {"clients": [AppClient(scopes=("orders/read",))]}),
+        ("callback_urls", {"callback_urls": "https://app.example"}),
+        ("callback_urls", {"callback_urls": ["/back"]}),
+        ("logout_urls", {"logout_urls": ["http://app.example"]}),
+        (
+            "callback_urls",
+            {"client_id": "a", "clients": [AppClient(client_id="a")], "logout_urls": ["https://a.example"]},
+        ),
+        ("users", {"users": {"": PoolUser()}}),
+        ("users", {"users": {"jane doe": PoolUser()}}),
+        ("users", {"users": {"jane\x00": PoolUser()}}),
+        ("users", {"users": {"j" * 129: PoolUser()}}),
     ],
 )
 def test_wrong_setting_is_refused_by_name(setting: str, options: dict[str, Any]) -> None:
@@ -293,6 +303,9 @@ def test_generated_client_ids_look_like_cognitos_and_differ() -> None:
         ("client_secret", {"client_secret": "too short"}),
         ("client_secret", {"client_secret": "s" * 65}),
         ("scopes", {"scopes": "orders/read"}),
+        ("flows", {"flows": "code"}),
+        ("flows", {"flows": ["password"]}),
+        ("callback_urls", {"callback_urls": "https://app.example"}),
     ],
 )
 def test_app_client_that_cognito_would_not_take_is_refused(setting: str, options: dict[str, Any]) -> None:
@@ -302,9 +315,85 @@ def test_app_client_that_cognito_would_not_take_is_refused(setting: str, options
     assert refusal.value.setting == setting
 
 
-def test_repr_of_a_client_shows_no_secret() -> None:
-    """A secret does not end in a log or in the output of a failed test."""
+@pytest.mark.parametrize("setting", ["callback_urls", "logout_urls"])
+@pytest.mark.parametrize(
+    "url, is_good",
+    [
+        pytest.param("https://app.example", True, id="https"),
+        pytest.param("https://app.example:8443/back?x=1", True, id="port, path and query"),
+        pytest.param("http://localhost", True, id="loopback by name"),
+        pytest.param("http://127.0.0.1:8000/docs/oauth2-redirect", True, id="loopback by number"),
+        pytest.param("http://[::1]:8000/", True, id="loopback of IPv6"),
+        pytest.param("myapp://back", True, id="an app's own scheme"),
+        pytest.param("com.example.app:/back", True, id="an app's own scheme without a host"),
+        pytest.param("http://app.example", False, id="plain http"),
+        pytest.param("http://localhost.example", False, id="a look-alike of loopback"),
+        pytest.param("https://", False, id="no host"),
+        pytest.param("https:///back", False, id="no host but a path"),
+        pytest.param("https://app.example/#x", False, id="a fragment"),
+        pytest.param("https://app.example#", False, id="an empty fragment"),
+        pytest.param("//app.example/back", False, id="no scheme"),
+        pytest.param("app.example/back", False, id="neither scheme nor slashes"),
+        pytest.param("", False, id="nothing"),
+        pytest.param("https://app.example/a b", False, id="a space"),
+        pytest.param("https://app.example/\r\nSet-Cookie: x", False, id="a line break"),
+        pytest.param("https://app.example/ü", False, id="no ASCII"),
+        pytest.param("http://[", False, id="no URL at all"),
+    ],
+)
+def test_url_of_a_client_is_absolute_and_encrypted_or_local(setting: Any, url: str, is_good: bool) -> None:
+    """Cognito takes absolute URLs without a fragment; http on loopback only, any scheme of an app's own."""
+    options: dict[str, Any] = {setting: [url]}
+    if is_good:
+        assert getattr(AppClient(**options), setting) == (url,)
+        return
+    with pytest.raises(ConfigurationError) as refusal:
+        AppClient(**options)
+    assert refusal.value.setting == setting
+
+
+def test_repr_shows_no_secret_and_no_password() -> None:
+    """Neither ends in a log or in the output of a failed test."""
     assert SECRET not in repr(AppClient(client_id="a", client_secret=SECRET))
+    assert "swordfish" not in repr(PoolUser(password="swordfish"))
+
+
+def test_one_string_for_several_groups_of_a_user_is_refused() -> None:
+    """Here as elsewhere."""
+    with pytest.raises(ConfigurationError, match="groups"):
+        PoolUser(groups="admins")
+
+
+def test_tokens_of_a_declared_user_say_what_is_declared() -> None:
+    """Groups, address and attributes, unless the test says otherwise."""
+    declared = PoolUser(groups=["admins"], email="j@a.example", attributes={"tenant": 1})
+    pool = FakeUserPool(users={"jane": declared, "joe": PoolUser(email=ABSENT), "ann": PoolUser()})
+    identity = claims_of(pool, pool.id_token())
+    assert (identity["email"], identity["custom:tenant"]) == ("j@a.example", "1")
+    assert identity["cognito:groups"] == ["admins"]
+    assert claims_of(pool, pool.access_token())["cognito:groups"] == ["admins"]
+    other = claims_of(pool, pool.id_token(groups=(), email="x@a.example", attributes={}))
+    assert other["email"] == "x@a.example"
+    assert not other.keys() & {"custom:tenant", "cognito:groups"}
+    assert "email" not in claims_of(pool, pool.id_token(username="joe"))
+    assert claims_of(pool, pool.id_token(username="ann"))["email"] == "ann@example.com"
+    assert "cognito:groups" not in claims_of(pool, pool.access_token(username="stranger"))
+
+
+def test_users_are_jane_unless_declared() -> None:
+    """So that anybody can sign in at once; what is declared can't be changed any more."""
+    assert dict(FakeUserPool().users) == {"jane": PoolUser()}
+    users = {"joe": PoolUser()}
+    pool = FakeUserPool(users=users)
+    users["ann"] = PoolUser()
+    assert list(pool.users) == ["joe"]
+
+
+def test_default_client_takes_the_pools_urls() -> None:
+    """Where `clients` does not describe it."""
+    pool = FakeUserPool(callback_urls=["https://a.example"], logout_urls=["https://b.example"])
+    assert pool.clients[pool.client_id].callback_urls == ("https://a.example",)
+    assert pool.clients[pool.client_id].logout_urls == ("https://b.example",)
 
 
 def test_default_client_may_be_described() -> None:

@@ -193,7 +193,7 @@ def test_refusal_is_in_cognitos_words(server: FakeUserPoolServer, code: str, for
         ("invalid_request", "grant_type=client_credentials&scope=" + "x" * 20_000),
         ("invalid_request", "{}"),
         ("unsupported_grant_type", "grant_type=password"),
-        ("unsupported_grant_type", "grant_type=authorization_code&code=1"),
+        ("invalid_request", "grant_type=authorization_code&code=1"),
     ],
 )
 def test_broken_token_request_is_refused(server: FakeUserPoolServer, code: str, body: str | bytes) -> None:
