@@ -11,6 +11,8 @@ import pytest
 from cognito_guard import ResourceServer
 from cognito_guard.testing import FakeClock, FakeUserPool
 
+pytest_plugins = ["hygiene"]
+
 Call: TypeAlias = Callable[..., Any]
 
 

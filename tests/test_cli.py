@@ -8,6 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -17,6 +18,8 @@ import pytest
 
 from cognito_guard import __version__
 from cognito_guard.cli import demo, main
+
+TIMEOUT = 60.0  # seconds that nothing here takes unless it hangs
 
 
 def test_demo_exits_with_zero_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
@@ -44,6 +47,15 @@ def test_demo_with_one_wrong_answer_exits_with_one(
     assert "WRONG" in capsys.readouterr().out
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let a child be interrupted: in the background of a shell, SIGINT is ignored, and children inherit that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_demo_serve_keeps_both_up_and_its_curl_lines_work() -> None:
     """With --serve the printed lines do what they show, until an interrupt ends both servers."""
     with subprocess.Popen(
@@ -52,13 +64,17 @@ def test_demo_serve_keeps_both_up_and_its_curl_lines_work() -> None:
         text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     ) as process:
-        assert process.stdout is not None
-        lines: list[str] = []
-        while len(curls := [line for line in lines if line.startswith("curl ")]) < 4:
-            lines.append(next(process.stdout))
-        statuses = [_status(shlex.split(line)[1:]) for line in curls]
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=10) == 0
+        try:
+            assert process.stdout is not None
+            lines: list[str] = []
+            while len(curls := [line for line in lines if line.startswith("curl ")]) < 4:
+                lines.append(next(process.stdout))
+            statuses = [_status(shlex.split(line)[1:]) for line in curls]
+            process.send_signal(signal.SIGINT)
+            assert process.wait(TIMEOUT) == 0
+        finally:
+            # Popen waits for its end, however long that takes.
+            process.kill()
     assert statuses == [401, 200, 403, 200]
 
 
@@ -71,7 +87,7 @@ def _status(arguments: list[str]) -> int:
     form = dict([options["-d"].split("=")]) if "-d" in options else None
     method = options.get("-X", "POST" if form else "GET")
     return httpx.request(
-        method, url, headers={name: value}, data=form, auth=(user, secret) if user else None
+        method, url, headers={name: value}, data=form, auth=(user, secret) if user else None, timeout=TIMEOUT
     ).status_code
 
 

@@ -177,6 +177,7 @@ def test_endpoint_that_hangs_costs_a_crowd_one_deadline_and_one_fetch(
     errors = [error for future in (*futures, *loop) for error in future.result(PATIENCE)]
     assert [type(error) for error in errors] == [UnavailableError] * (20 + tasks)
     assert len({id(error) for error in errors}) == 20 + tasks
+    assert fetch.begun.wait(PATIENCE)
     assert fetch.calls == 1
 
 

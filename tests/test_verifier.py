@@ -824,7 +824,7 @@ def test_keys_that_are_given_need_no_network(call: Call, pool: FakeUserPool, clo
 
 def test_keys_over_real_http_follow_a_fast_schedule(call: Call, pool: FakeUserPool, clock: FakeClock) -> None:
     """With the public names alone: a rotation is seen at once, a withdrawn key dies with the next refresh."""
-    schedule = RefreshSchedule(fresh_for=0.2, stale_for=0.5, cooldown=0.01, burst=2, backoff=0.01, deadline=0.9)
+    schedule = RefreshSchedule(fresh_for=0.2, stale_for=0.5, cooldown=0.01, burst=2, backoff=0.01, deadline=30.0)
     with pool.serve() as server:
         verifier = CognitoVerifier(
             POOL_ID,
