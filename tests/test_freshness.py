@@ -135,12 +135,12 @@ def test_backoff_doubles_up_to_the_cap() -> None:
     state, now, waits = held(), NOW, list[float]()
     for _ in range(2000):
         state = failed(state, now, SCHEDULE)
-        waits.append(state.retry_after(now))
+        waits.append(state.retry_after(now, SCHEDULE))
         now = state.retry_at
     assert waits[:7] == [1, 2, 4, 8, 16, 30, 30]
     assert set(waits[5:]) == {30}
     assert state.failures == 2000
-    assert succeeded(state, KEYS, now).retry_after(now) == 0
+    assert succeeded(state, KEYS, now).retry_after(now, SCHEDULE) == 0
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,22 @@ def test_backoff_doubles_up_to_the_cap() -> None:
 )
 def test_endpoint_may_ask_for_a_longer_wait_up_to_the_cap(asked: float, wait: float) -> None:
     """Retry-After lengthens the backoff; it neither shortens it nor freezes the keys."""
-    assert failed(held(), NOW, SCHEDULE, asked).retry_after(NOW) == wait
+    assert failed(held(), NOW, SCHEDULE, asked).retry_after(NOW, SCHEDULE) == wait
+
+
+@pytest.mark.parametrize(
+    "state, wait",
+    [
+        pytest.param(held(failures=1, **EMPTY_BUCKET), 10.0, id="the bucket is empty"),
+        pytest.param(held(failures=1, tries=0.75, tries_at=NOW), 2.5, id="the next try is three quarters earned"),
+        pytest.param(held(failures=1, retry_at=NOW + 4, tries=0.75, tries_at=NOW), 4.0, id="the backoff lasts longer"),
+        pytest.param(held(failures=1), 0.0, id="there are tries left"),
+        pytest.param(held(failures=1, fetched_at=NOW - 14_400 - 600, **EMPTY_BUCKET), 0.0, id="beyond use, any fetch"),
+    ],
+)
+def test_wait_ends_when_the_next_fetch_for_an_unknown_key_is_allowed(state: Held, wait: float) -> None:
+    """Without backoff it is the bucket that must earn a try; keys beyond use need none."""
+    assert state.retry_after(NOW, SCHEDULE) == wait
 
 
 def test_tries_are_earned_one_per_cooldown_up_to_the_burst() -> None:

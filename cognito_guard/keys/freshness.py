@@ -134,9 +134,12 @@ class Held:
         earned = elapsed / schedule.cooldown if elapsed >= 0 else float(schedule.burst)
         return min(float(schedule.burst), self.tries + earned)
 
-    def retry_after(self, now: float) -> float:
-        """Return the seconds until a fetch is allowed again."""
-        return max(0.0, self.retry_at - now)
+    def retry_after(self, now: float, schedule: RefreshSchedule) -> float:
+        """Return the seconds until a fetch is allowed again: for a set in use, one for an unknown key ID."""
+        after_failure = max(0.0, self.retry_at - now)
+        if not self.is_usable(now, schedule):
+            return after_failure
+        return max(after_failure, (1 - self.tries_left(now, schedule)) * schedule.cooldown)
 
 
 def nothing_held(now: float, schedule: RefreshSchedule) -> Held:

@@ -211,7 +211,7 @@ class RemoteKeys(ForkSafe):
             if step is Step.UNKNOWN:
                 raise UnknownKeyError
             if step is Step.UNAVAILABLE:
-                raise UnavailableError(held.retry_after(now))
+                raise UnavailableError(held.retry_after(now, self._schedule))
             wait = self._join_or_start(held, issuer, now, spend_try=step is Step.WAIT)
             if step is Step.USE_AND_REFRESH:
                 return held.keys.by_kid[kid]
@@ -228,7 +228,7 @@ class RemoteKeys(ForkSafe):
     def _check_usable(self) -> None:
         held, now = self._held, self._timer()
         if not held.is_usable(now, self._schedule):
-            raise UnavailableError(held.retry_after(now))
+            raise UnavailableError(held.retry_after(now, self._schedule))
 
     def _join_or_start(self, held: Held, issuer: str, now: float, *, spend_try: bool) -> _Wait | None:
         """Join the fetch in flight or start one; None where the decision rests on a past state."""

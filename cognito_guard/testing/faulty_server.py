@@ -132,9 +132,7 @@ class FaultyJWKSServer:
 
         It is there while the server runs.
         """
-        if self._directory is None:
-            return None
-        return Path(self._directory.name, _CA_FILE)
+        return None if self._directory is None else Path(self._directory.name, _CA_FILE)
 
     @property
     def pending(self) -> tuple[Fault, ...]:
@@ -188,9 +186,8 @@ class FaultyJWKSServer:
         """
         if Fault.REFUSED in faults:
             raise ConfigurationError("faults", "expected none that no connection can meet: a port is closed by `down`")
-        scripts = [self._script(fault, only) for fault in faults]
         with self._changed:
-            self._queue.extend(scripts)
+            self._queue.extend([self._script(fault, only) for fault in faults])
 
     def down(self, fault: Fault = Fault.SERVICE_UNAVAILABLE, *, only: Collection[str] | None = None) -> None:
         """

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from ..errors import ConfigurationError
+from ..keys.freshness import RefreshSchedule
 from ..pool import UserPool
 from ..principal import Principal
 from ..requires import ResourceServer
@@ -26,6 +27,7 @@ from .sessions import Sessions
 
 __all__ = ["AppClient", "FakeUserPool"]
 
+_PATIENCE = 60.0  # seconds
 _USERS: Mapping[str, PoolUser] = MappingProxyType({"jane": PoolUser()})
 
 
@@ -205,6 +207,8 @@ class FakeUserPool(TokenMint):
             options |= {"issuer": self._issuer, "allow_insecure_http": self._issuer.startswith("http://")}
         if "jwks" not in overrides and "jwks_uri" not in overrides:
             options["fetch"] = self.fetch
+            # The first fetch may have to draw the keys, and a test's machine may be busy.
+            options["schedule"] = RefreshSchedule(deadline=_PATIENCE)
         return CognitoVerifier(self._user_pool_id, **(options | overrides))
 
     def serve(self) -> FakeUserPoolServer:

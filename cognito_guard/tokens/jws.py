@@ -117,7 +117,7 @@ def json_object(data: bytes) -> JSONObject:
     value: Any = None
     try:
         # Brackets bound the depth from above; only a suspicious text is walked.
-        if data.count(b"{") + data.count(b"[") <= MAX_JSON_DEPTH or _depth(data) <= MAX_JSON_DEPTH:
+        if data.count(b"{") + data.count(b"[") <= MAX_JSON_DEPTH or _is_shallow(data):
             text = data.decode().strip(_JSON_WHITE_SPACE)
             value, end = _DECODER.raw_decode(text)
             if end != len(text):
@@ -181,13 +181,14 @@ def _no_constant(_: str) -> NoReturn:
     raise NotStrictError("NaN and Infinity are not JSON")
 
 
-def _depth(text: bytes) -> int:
-    """Return how deep brackets nest outside of strings."""
-    depth = deepest = 0
-    for bracket in _BRACKETS.findall(_STRINGS.sub(b"", text)):
-        depth += 1 if bracket in b"{[" else -1
-        deepest = max(deepest, depth)
-    return deepest
+def _is_shallow(text: bytes) -> bool:
+    """Tell whether brackets outside of strings nest no deeper than the limit."""
+    depth = 0
+    for bracket in _BRACKETS.finditer(_STRINGS.sub(b"", text)):
+        depth += 1 if bracket[0] in b"{[" else -1
+        if depth > MAX_JSON_DEPTH:
+            return False
+    return True
 
 
 _JWS_SEGMENTS = 3
