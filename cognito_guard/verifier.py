@@ -190,7 +190,8 @@ class CognitoVerifier:
             if seen.is_under(key):
                 return self._again(seen)
         unverified, issuer = self._read(token)
-        return self._judge(unverified, self._keys.get(issuer, unverified.kid), digest)
+        key = self._keys.held(unverified.kid) or self._keys.get(issuer, unverified.kid)
+        return self._judge(unverified, key, digest)
 
     async def averify(self, token: str) -> Principal:
         """Verify a token as `verify` does, without blocking the event loop (asyncio)."""
@@ -200,7 +201,8 @@ class CognitoVerifier:
             if seen.is_under(key):
                 return self._again(seen)
         unverified, issuer = self._read(token)
-        return self._judge(unverified, await self._keys.aget(issuer, unverified.kid), digest)
+        key = self._keys.held(unverified.kid) or await self._keys.aget(issuer, unverified.kid)
+        return self._judge(unverified, key, digest)
 
     def authenticate(self, headers: Headers) -> Principal:
         """

@@ -11,9 +11,10 @@ from __future__ import annotations
 import json
 import math
 import re
-from binascii import Error as Base64Error
 from binascii import a2b_base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple, NoReturn, TypeAlias, TypeGuard
 
@@ -87,7 +88,7 @@ def parse(
         signature = decode_base64url(signature_segment)
     except NotStrictError as cause:
         raise MalformedTokenError("the token is not three strict base64url segments with JSON objects") from cause
-    return UnverifiedToken(header_segment, kid, claims, text[: -len(signature_segment) - 1], signature)
+    return UnverifiedToken._make((header_segment, kid, claims, text[: -len(signature_segment) - 1], signature))
 
 
 def decode_base64url(segment: bytes) -> bytes:
@@ -102,8 +103,8 @@ def decode_base64url(segment: bytes) -> bytes:
     if rest and segment[-1] not in _LAST_CHARACTERS[rest]:
         raise NotStrictError("not canonical base64url")
     try:
-        return a2b_base64(segment.translate(_TO_BASE64) + _PADDING[rest], strict_mode=True)
-    except Base64Error as cause:
+        return _decode(segment.translate(_TO_BASE64) + _PADDING[rest])
+    except ValueError as cause:
         raise NotStrictError("not base64url") from cause
 
 
@@ -118,13 +119,9 @@ def json_object(data: bytes) -> JSONObject:
     try:
         # Brackets bound the depth from above; only a suspicious text is walked.
         if data.count(b"{") + data.count(b"[") <= MAX_JSON_DEPTH or _is_shallow(data):
-            text = data.decode().strip(_JSON_WHITE_SPACE)
-            value, end = _DECODER.raw_decode(text)
-            if end != len(text):
-                value = None
-            if b"\\" in data:
-                # An escaped lone surrogate makes a str that no log and no database takes.
-                json.dumps(value, ensure_ascii=False).encode()
+            value = _canonical_object(data)
+            if value is None:
+                value = _strict_value(data)
     except (ValueError, RecursionError):
         value = None
     # Raised out here, with no cause: JSONDecodeError and UnicodeDecodeError hold the whole text.
@@ -132,6 +129,21 @@ def json_object(data: bytes) -> JSONObject:
         raise NotStrictError("not one strict JSON object")
     members: JSONObject = value
     return members
+
+
+def _nothing(data: bytes) -> JSONObject | None:
+    return None
+
+
+def _strict_value(data: bytes) -> Any:
+    text = data.decode().strip(_JSON_WHITE_SPACE)
+    value, end = _DECODER.raw_decode(text)
+    if end != len(text):
+        return None
+    if b"\\" in data:
+        # An escaped lone surrogate makes a str that no log and no database takes.
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
 
 
 def is_array(value: object) -> TypeGuard[list[Any]]:
@@ -205,3 +217,10 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, pars
 _TO_BASE64 = bytes.maketrans(b"-_+/=", b"+/!!!")
 _PADDING = (b"", b"===", b"==", b"=")
 _LAST_CHARACTERS = (b"", b"", b"AQgw", b"AEIMQUYcgkosw048")
+_decode: Callable[[bytes], bytes] = partial(a2b_base64, strict_mode=True)
+_canonical_object: Callable[[bytes], JSONObject | None] = _nothing
+with suppress(ImportError):
+    # Only whoever installed the extra has it.
+    from . import speed
+
+    _decode, _canonical_object = speed.decode_base64, speed.canonical_object
