@@ -33,7 +33,8 @@ from .keys.freshness import RefreshSchedule
 from .metadata import ProtectedResource
 from .pool import UserPool
 from .principal import Actor, Principal
-from .requires import Requirement, Requires, ResourceServer
+from .requires import Requirement, Requires
+from .scopes import ResourceServer
 from .tokens.credentials import cookie, header, websocket_subprotocol
 from .tokens.policy import ANY_CLIENT
 from .verifier import CognitoVerifier

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from .errors import ConfigurationError
 from .pool import check_fetchable
-from .requires import SCOPE, ResourceServer, names
+from .scopes import SCOPE, ResourceServer, names
 
 _WELL_KNOWN = "/.well-known/oauth-protected-resource"
 

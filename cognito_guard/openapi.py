@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from .errors import ConfigurationError
 from .metadata import ProtectedResource
-from .requires import SCOPE, ResourceServer, names
+from .scopes import SCOPE, ResourceServer, names
 
 DeclaredScopes: TypeAlias = ResourceServer | Mapping[str, str] | Iterable[str | ResourceServer]
 """The scopes that clients may ask for: resource servers, full scopes with descriptions, or full scopes alone."""

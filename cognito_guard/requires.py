@@ -1,5 +1,5 @@
 """
-What an operation demands of its caller, and the scopes a resource server declares.
+What an operation demands of its caller.
 
 Pure: `now` comes with the question.  A plural without more means *all of*, `any_...` at least one;
 scopes and groups are compared whole, never by prefix or substring.
@@ -7,13 +7,12 @@ scopes and groups are compared whole, never by prefix or substring.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from inspect import iscoroutinefunction
 from types import MappingProxyType
-from typing import Any, NoReturn, TypeAlias, cast
+from typing import Any, NoReturn, TypeAlias, TypedDict, cast
 
 from .errors import (
     AuthorizationError,
@@ -24,63 +23,10 @@ from .errors import (
     StepUpRequiredError,
 )
 from .principal import Principal
-from .settings import check_seconds, several
+from .scopes import SCOPE, names
+from .settings import check_seconds
 
 Refusal: TypeAlias = AuthorizationError | StepUpRequiredError
-
-# RFC 6749 §3.3 for a scope; Cognito's own grammar for a resource server's identifier and scope names.
-SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
-_SCOPE_NAME = re.compile(r"[\x21\x23-\x2E\x30-\x5B\x5D-\x7E]+")
-_ACR = SCOPE
-
-
-class ResourceServer(Mapping[str, str]):
-    """
-    Declare a resource server's scopes once, so that a typo is a KeyError at import and not a 403 in production.
-
-    A mapping from the short name to the full scope: `ResourceServer("orders", {"read": "Read orders"})["read"]`
-    is "orders/read".
-    """
-
-    def __init__(self, identifier: str, scopes: Mapping[str, str]) -> None:
-        """
-        Declare the scopes as the user pool has them.
-
-        Args:
-            identifier: the resource server's identifier, for example "orders" or "https://api.example.com".
-            scopes: short names to descriptions, as in the pool.
-
-        Raises:
-            ConfigurationError: a name that Cognito's grammar does not allow.
-        """
-        if not isinstance(identifier, str) or not SCOPE.fullmatch(identifier):
-            raise ConfigurationError("identifier", f"expected printable ASCII without white space, got {identifier!r}")
-        if not isinstance(scopes, Mapping):
-            raise ConfigurationError("scopes", "expected short names mapped to descriptions")
-        for name in scopes:
-            if not isinstance(name, str) or not _SCOPE_NAME.fullmatch(name):
-                raise ConfigurationError("scopes", f"expected short names without '/' and white space, got {name!r}")
-        self.identifier = identifier
-        self.descriptions = MappingProxyType(dict(scopes))
-
-    @property
-    def scopes(self) -> tuple[str, ...]:
-        """All full scopes, in the order they were declared."""
-        return tuple(self.values())
-
-    def __getitem__(self, name: str) -> str:
-        if name not in self.descriptions:
-            raise KeyError(f"{name!r} is no scope of the resource server {self.identifier!r}")
-        return f"{self.identifier}/{name}"
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.descriptions)
-
-    def __len__(self) -> int:
-        return len(self.descriptions)
-
-    def __repr__(self) -> str:
-        return f"ResourceServer({self.identifier!r}, {list(self)})"
 
 
 class Requirement:
@@ -116,6 +62,21 @@ class Requirement:
     def __bool__(self) -> NoReturn:
         # `a and b` is b: a demand would be dropped in silence.
         raise TypeError("requirements are composed with &, | and ~, not with and, or and not")
+
+
+class RequiresOptions(TypedDict, total=False):
+    """Name the arguments of Requires, for decorators that hand them on; they are explained there."""
+
+    scopes: str | Iterable[str]
+    any_scopes: str | Iterable[str]
+    groups: str | Iterable[str]
+    any_groups: str | Iterable[str]
+    max_age: float | None
+    acr: str | Iterable[str]
+    client_id: str | Iterable[str]
+    actor: str | Iterable[str]
+    claims: Mapping[str, Any]
+    predicate: Callable[[Principal], bool] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, init=False)
@@ -172,7 +133,7 @@ class Requires(Requirement):
         put(self, "any_scopes", names("any_scopes", any_scopes, SCOPE))
         put(self, "groups", frozenset(names("groups", groups)))
         put(self, "any_groups", frozenset(names("any_groups", any_groups)))
-        put(self, "acr", names("acr", acr, _ACR))
+        put(self, "acr", names("acr", acr, SCOPE))
         put(self, "client_id", frozenset(names("client_id", client_id)))
         put(self, "actor", frozenset(names("actor", actor)))
         put(self, "claims", MappingProxyType(dict(claims)))
@@ -320,20 +281,6 @@ def _same(claim: Any, wanted: Any) -> bool:
         items, others = cast("Sequence[Any]", claim), cast("Sequence[Any]", wanted)
         return len(items) == len(others) and all(map(_same, items, others))
     return bool(cast("Any", claim) == wanted and cast("object", claim).__class__ is wanted.__class__)
-
-
-def names(setting: str, given: Any, grammar: re.Pattern[str] | None = None) -> tuple[str, ...]:
-    """
-    Return one name or several as a tuple, without repetition.
-
-    Raises:
-        ConfigurationError: no string, an empty one, or one that the grammar does not allow.
-    """
-    found = several(setting, given)
-    for name in found:
-        if grammar is not None and not grammar.fullmatch(name):
-            raise ConfigurationError(setting, f"expected ASCII without white space, quote and backslash, got {name!r}")
-    return tuple(dict.fromkeys(found))
 
 
 def _is_async(predicate: Callable[[Principal], bool]) -> bool:

@@ -20,7 +20,8 @@ from .keys.keyset import InvalidKeySetError, Key, KeySet
 from .keys.source import KeySource, RemoteKeys, StaticKeys
 from .pool import IssuerFormat, UserPool
 from .principal import Principal, principal_of
-from .requires import SCOPE, Requirement, Requires, names
+from .requires import Requirement, Requires
+from .scopes import SCOPE, names
 from .settings import arguments_from_env, arguments_from_mapping, several
 from .tokens.bearer import Headers, authorization_values, bearer_token
 from .tokens.jws import MAX_TOKEN_BYTES, UnverifiedToken, parse

@@ -22,7 +22,7 @@ ROOT = "cognito_guard"
 LAYERS: dict[str, tuple[str, ...]] = {
     "locks": ("forksafe",),
     "words": ("errors", "_version"),
-    "pure": ("tokens", "keys", "keys.keyset", "keys.freshness", "pool", "principal", "requires", "settings"),
+    "pure": ("tokens", "keys", "keys.keyset", "keys.freshness", "pool", "principal", "requires", "scopes", "settings"),
     "time and threads": ("keys.fetch", "keys.source", "verifier"),
     "http": ("metadata", "challenge", "guard"),
     "public names": ("",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from cognito_guard import ConfigurationError, Principal, Requirement, Requires, ResourceServer, challenge_for
 from cognito_guard.errors import InsufficientScopeError, Reason, RequirementNotMetError, StepUpRequiredError
-from cognito_guard.requires import Refusal, all_of
+from cognito_guard.requires import Refusal, RequiresOptions, all_of
 
 NOW = 1_700_000_000
 STEP_UP = StepUpRequiredError
@@ -583,3 +584,8 @@ def test_resource_server_that_cognito_would_not_take_is_refused(identifier: Any,
     with pytest.raises(ConfigurationError) as caught:
         ResourceServer(identifier, scopes)
     assert caught.value.setting == setting
+
+
+def test_options_name_each_argument_of_requires() -> None:
+    """Decorators that hand them on are typed by it."""
+    assert set(RequiresOptions.__annotations__) == set(inspect.signature(Requires).parameters)

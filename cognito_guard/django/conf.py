@@ -18,7 +18,7 @@ from django.utils.module_loading import import_string
 from ..errors import ConfigurationError
 from ..guard import Guard, GuardOptions, exempt_paths
 from ..principal import Principal
-from ..requires import SCOPE, names
+from ..scopes import SCOPE, names
 from ..verifier import CognitoVerifier
 
 SETTING = "COGNITO_GUARD"

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from inspect import isclass
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, Unpack, cast
 
 from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest
 
 from ..errors import ConfigurationError, RefusalError
-from ..requires import Requirement, Requires, all_of
+from ..requires import Requirement, Requires, RequiresOptions, all_of
 from .caller import Caller, aenter, enter
 from .conf import configuration
 from .replies import aforgery, arefuse, forgery, refuse, response_for, varied
@@ -23,7 +23,7 @@ from .replies import aforgery, arefuse, forgery, refuse, response_for, varied
 V = TypeVar("V", bound=Callable[..., Any])
 
 
-def cognito_required(*demands: str | Requirement, **more: Any) -> Callable[[V], V]:
+def cognito_required(*demands: str | Requirement, **more: Unpack[RequiresOptions]) -> Callable[[V], V]:
     """
     Let only callers with an acceptable token through to a view.
 

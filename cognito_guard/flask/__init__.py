@@ -19,7 +19,7 @@ except ImportError as cause:
 
 from ..errors import ConfigurationError
 from ..guard import Guard, GuardOptions
-from ..requires import Requirement, Requires, all_of
+from ..requires import Requirement, Requires, RequiresOptions, all_of
 from ..verifier import CognitoVerifier
 from .audit import marked, unguarded_endpoints
 from .caller import (
@@ -94,7 +94,7 @@ class CognitoGuard:
         # First of all hooks, whenever `protect` was called: the metadata needs no token.
         app.before_request_funcs.setdefault(None, []).insert(0, serve_metadata)
 
-    def require(self, *demands: str | Requirement, **more: Any) -> Callable[[View[P]], View[P]]:
+    def require(self, *demands: str | Requirement, **more: Unpack[RequiresOptions]) -> Callable[[View[P]], View[P]]:
         """
         Guard a view: sync or async, a method, or a whole class by its `decorators`.
 
@@ -113,7 +113,9 @@ class CognitoGuard:
         """Guard a view as `require` does, but let callers without credentials through."""
         return _guarded(view, None)
 
-    def protect(self, scaffold: Flask | Blueprint, *demands: str | Requirement, **more: Any) -> None:
+    def protect(
+        self, scaffold: Flask | Blueprint, *demands: str | Requirement, **more: Unpack[RequiresOptions]
+    ) -> None:
         """Guard all of a blueprint, or all of an application with its unmatched URLs, as `require` does."""
         requirement = all_of((*demands, Requires(**more)))
         scaffold.before_request(marked(lambda: response_instead(requirement)))

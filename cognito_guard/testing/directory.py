@@ -17,7 +17,7 @@ from typing import Literal, TypeAlias, get_args
 from urllib.parse import urlsplit
 
 from ..errors import ConfigurationError
-from ..requires import ResourceServer
+from ..scopes import ResourceServer
 from .claims import ADMIN_SCOPE, OPENID_SCOPES, Absent, names
 
 Flow: TypeAlias = Literal["code", "implicit"]

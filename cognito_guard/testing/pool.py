@@ -14,7 +14,7 @@ from ..errors import ConfigurationError
 from ..keys.freshness import RefreshSchedule
 from ..pool import UserPool
 from ..principal import Principal
-from ..requires import ResourceServer
+from ..scopes import ResourceServer
 from ..tokens.jws import parse
 from ..tokens.policy import audience
 from ..verifier import CognitoVerifier

@@ -228,7 +228,7 @@ def test_mistakes_are_found_at_import(guard: CognitoGuard) -> None:
         with pytest.raises(ConfigurationError, match="decorators"):
             decorate(MethodView)
     with pytest.raises(TypeError):
-        guard.require(scope=GET)
+        guard.require(scope=GET)  # type: ignore[call-arg]
     with pytest.raises(ConfigurationError):
         guard.require("two scopes")
 
@@ -570,7 +570,7 @@ def test_protect_checks_its_demands_at_import(app: Flask, guard: CognitoGuard) -
     with pytest.raises(ConfigurationError):
         guard.protect(app, "two scopes")
     with pytest.raises(TypeError):
-        guard.protect(app, scope=GET)
+        guard.protect(app, scope=GET)  # type: ignore[call-arg]
 
 
 # Preflights

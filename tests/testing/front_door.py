@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 import jwt
 
-from cognito_guard.requires import ResourceServer
+from cognito_guard.scopes import ResourceServer
 from cognito_guard.testing import ABSENT, AppClient, FakeClock, FakeUserPool, FakeUserPoolServer, PoolUser
 
 ORDERS = ResourceServer("orders", {"read": "Read orders", "write": "Change orders"})

@@ -11,7 +11,7 @@ import jwt
 import pytest
 
 from cognito_guard.errors import CognitoGuardError, ConfigurationError
-from cognito_guard.requires import ResourceServer
+from cognito_guard.scopes import ResourceServer
 from cognito_guard.testing import ABSENT, AppClient, FakeClock, FakeUserPool, PoolUser, TokenRequestError
 
 NOW = 1_700_000_000

@@ -13,7 +13,7 @@ import jwt
 import pytest
 
 from cognito_guard.errors import UnavailableError
-from cognito_guard.requires import ResourceServer
+from cognito_guard.scopes import ResourceServer
 from cognito_guard.testing import AppClient, FakeUserPool, FakeUserPoolServer
 
 ORDERS = ResourceServer("orders", {"read": "Read orders", "write": "Change orders"})

@@ -1,0 +1,80 @@
+"""
+Scopes as they are written, and the resource server that declares them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from .errors import ConfigurationError
+from .settings import several
+
+# RFC 6749 §3.3 for a scope; Cognito's own grammar for a resource server's identifier and scope names.
+SCOPE = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
+_SCOPE_NAME = re.compile(r"[\x21\x23-\x2E\x30-\x5B\x5D-\x7E]+")
+
+
+class ResourceServer(Mapping[str, str]):
+    """
+    Declare a resource server's scopes once, so that a typo is a KeyError at import and not a 403 in production.
+
+    A mapping from the short name to the full scope: `ResourceServer("orders", {"read": "Read orders"})["read"]`
+    is "orders/read".
+    """
+
+    def __init__(self, identifier: str, scopes: Mapping[str, str]) -> None:
+        """
+        Declare the scopes as the user pool has them.
+
+        Args:
+            identifier: the resource server's identifier, for example "orders" or "https://api.example.com".
+            scopes: short names to descriptions, as in the pool.
+
+        Raises:
+            ConfigurationError: a name that Cognito's grammar does not allow.
+        """
+        if not isinstance(identifier, str) or not SCOPE.fullmatch(identifier):
+            raise ConfigurationError("identifier", f"expected printable ASCII without white space, got {identifier!r}")
+        if not isinstance(scopes, Mapping):
+            raise ConfigurationError("scopes", "expected short names mapped to descriptions")
+        for name in scopes:
+            if not isinstance(name, str) or not _SCOPE_NAME.fullmatch(name):
+                raise ConfigurationError("scopes", f"expected short names without '/' and white space, got {name!r}")
+        self.identifier = identifier
+        self.descriptions = MappingProxyType(dict(scopes))
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """All full scopes, in the order they were declared."""
+        return tuple(self.values())
+
+    def __getitem__(self, name: str) -> str:
+        if name not in self.descriptions:
+            raise KeyError(f"{name!r} is no scope of the resource server {self.identifier!r}")
+        return f"{self.identifier}/{name}"
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.descriptions)
+
+    def __len__(self) -> int:
+        return len(self.descriptions)
+
+    def __repr__(self) -> str:
+        return f"ResourceServer({self.identifier!r}, {list(self)})"
+
+
+def names(setting: str, given: Any, grammar: re.Pattern[str] | None = None) -> tuple[str, ...]:
+    """
+    Return one name or several as a tuple, without repetition.
+
+    Raises:
+        ConfigurationError: no string, an empty one, or one that the grammar does not allow.
+    """
+    found = several(setting, given)
+    for name in found:
+        if grammar is not None and not grammar.fullmatch(name):
+            raise ConfigurationError(setting, f"expected ASCII without white space, quote and backslash, got {name!r}")
+    return tuple(dict.fromkeys(found))
