@@ -5,6 +5,7 @@ The verifier and its words; importing this loads no web framework.
 """
 
 from ._version import __version__
+from .abstract import Verifier
 from .challenge import Challenge, challenge_for
 from .errors import (
     AuthenticationError,
@@ -74,6 +75,7 @@ __all__ = [
     "UnknownKeyError",
     "UnsupportedAlgorithmError",
     "UserPool",
+    "Verifier",
     "__version__",
     "challenge_for",
     "cookie",

@@ -286,3 +286,10 @@ def missing_claim(claim: str) -> InvalidClaimError:
 def malformed_claim(claim: str) -> InvalidClaimError:
     """Build the error for a claim of the wrong JSON type."""
     return InvalidClaimError(claim, "malformed", Reason.MALFORMED_CLAIM, f"the claim {claim} is malformed")
+
+
+def wrong_issuer() -> InvalidClaimError:
+    """Build the error for an issuer that nothing is configured for."""
+    return InvalidClaimError(
+        "iss", "mismatch", Reason.WRONG_ISSUER, "the token's issuer is none of the configured user pool's"
+    )

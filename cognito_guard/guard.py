@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypedDict
 
+from .abstract import Verifier
 from .challenge import DEFAULT_REALM, Challenge, Reply, challenge_for, check_realm, metadata_reply
 from .errors import ConfigurationError, MissingTokenError, RefusalError
 from .metadata import ProtectedResource
@@ -20,7 +21,6 @@ from .principal import Principal
 from .requires import Requirement
 from .tokens.bearer import Headers
 from .tokens.credentials import Extractor, cookie, header, one_token, websocket_subprotocol
-from .verifier import CognitoVerifier
 
 
 class GuardOptions(TypedDict, total=False):
@@ -55,7 +55,7 @@ class Guard:
         ConfigurationError: a value that can't be right, or a requirement for callers that may be anonymous.
     """
 
-    verifier: CognitoVerifier
+    verifier: Verifier
     requirement: Requirement | None = None
     required: bool = True
     token_from: Iterable[Extractor] = (header(),)
@@ -66,7 +66,7 @@ class Guard:
 
     def __post_init__(self) -> None:
         check_realm(self.realm)
-        if not isinstance(self.verifier, CognitoVerifier):
+        if not isinstance(self.verifier, Verifier):
             raise ConfigurationError("verifier", f"expected a CognitoVerifier, got {type(self.verifier).__name__}")
         if self.requirement is not None and not isinstance(self.requirement, Requirement):
             raise ConfigurationError("requirement", "expected a Requires, or several composed")

@@ -5,7 +5,7 @@ Scopes as they are written, and the resource server that declares them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -78,3 +78,24 @@ def names(setting: str, given: Any, grammar: re.Pattern[str] | None = None) -> t
         if grammar is not None and not grammar.fullmatch(name):
             raise ConfigurationError(setting, f"expected ASCII without white space, quote and backslash, got {name!r}")
     return tuple(dict.fromkeys(found))
+
+
+def closure(implies: Mapping[str, Iterable[str]]) -> Mapping[str, frozenset[str]]:
+    """
+    Follow implications of scopes to their end, so that no request has to.
+
+    Raises:
+        ConfigurationError: something that is no mapping of scopes to scopes.
+    """
+    if not isinstance(implies, Mapping):
+        raise ConfigurationError("implies", "expected scopes mapped to the scopes they imply")
+    direct = {scope: frozenset(several("implies", implied)) for scope, implied in implies.items()}
+    closed: dict[str, frozenset[str]] = {}
+    for scope in direct:
+        reached: set[str] = set()
+        ahead = {scope}
+        while ahead:
+            reached |= ahead
+            ahead = {implied for one in ahead for implied in direct.get(one, ())} - reached
+        closed[scope] = frozenset(reached)
+    return closed

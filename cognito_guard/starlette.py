@@ -15,12 +15,12 @@ try:
 except ImportError as cause:
     raise ImportError("cognito_guard.starlette needs Starlette: pip install 'cognito-guard[asgi]'") from cause
 
+from .abstract import Verifier
 from .asgi.connection import GUARD_KEY, PRINCIPAL_KEY, enter, headers_of, send_challenge
 from .challenge import WEBSOCKET_POLICY_VIOLATION, Challenge, Reply
 from .errors import ConfigurationError, RefusalError
 from .guard import Guard, GuardOptions
 from .requires import Requirement, all_of
-from .verifier import CognitoVerifier
 
 P = ParamSpec("P")
 Handler: TypeAlias = Callable[P, Any]
@@ -78,7 +78,7 @@ class CognitoBackend(AuthenticationBackend):
     anonymous here; what needs a caller says so with `@requires`.
     """
 
-    def __init__(self, verifier: CognitoVerifier, **options: Unpack[GuardOptions]) -> None:
+    def __init__(self, verifier: Verifier, **options: Unpack[GuardOptions]) -> None:
         """
         Take the verifier, and attributes of `cognito_guard.guard.Guard`; `required` makes no difference here.
 

@@ -13,17 +13,20 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from .errors import ConfigurationError, InvalidClaimError, Reason, malformed_claim, missing_claim
+from .abstract import PoolVerifier, Verifier
+from .emulators import Emulator, emulator_arguments
+from .errors import ConfigurationError, wrong_issuer
 from .keys.fetch import Fetch, HTTPSFetch
 from .keys.freshness import RefreshSchedule
-from .keys.keyset import InvalidKeySetError, Key, KeySet
-from .keys.source import KeySource, RemoteKeys, StaticKeys
+from .keys.keyset import Key
+from .keys.source import key_source
 from .pool import IssuerFormat, UserPool
 from .principal import Principal, principal_of
-from .requires import Requirement, Requires
-from .scopes import SCOPE, names
+from .requires import Requires
+from .routing import AnyOf, ByIssuer
+from .scopes import SCOPE, closure, names
 from .settings import arguments_from_env, arguments_from_mapping, several
-from .tokens.bearer import Headers, authorization_values, bearer_token
+from .tokens.claims import issuer_of
 from .tokens.jws import MAX_TOKEN_BYTES, UnverifiedToken, parse
 from .tokens.memo import Memo, Verified
 from .tokens.policy import ANY_CLIENT, AnyClient, Policy, ResourceBinding, TokenUse
@@ -34,7 +37,7 @@ StringOrSeveral: TypeAlias = str | Iterable[str]
 _MAX_KNOWN_HEADERS = 64
 
 
-class CognitoVerifier:
+class CognitoVerifier(PoolVerifier):
     """
     Verify the tokens of one Amazon Cognito user pool.
 
@@ -124,14 +127,14 @@ class CognitoVerifier:
             raise ConfigurationError("max_token_bytes", "expected a positive number of bytes")
         self._max_token_bytes = max_token_bytes
         self._floor = Requires(scopes=floor) if floor else None
-        self._implied = _closure(implies)
+        self._implied = closure(implies)
         for setting, function in (("clock", clock), ("timer", timer), ("fetch", fetch or HTTPSFetch())):
             if not callable(function):
                 raise ConfigurationError(setting, f"expected a function, got {type(function).__name__}")
         self._clock = clock
-        self._keys = _key_source(self._pool, jwks, jwks_uri, schedule, fetch, timer)
+        self._keys = key_source(self._pool, jwks, jwks_uri, schedule, fetch, timer)
         self._known_headers: dict[bytes, str] = {}
-        self._memo = Memo(token_cache_size, max_bytes=max_token_bytes)
+        self._memo: Memo[Verified] = Memo(token_cache_size, max_bytes=max_token_bytes)
 
     @classmethod
     def from_mapping(cls, settings: Mapping[str, Any], **arguments: Any) -> CognitoVerifier:
@@ -163,10 +166,72 @@ class CognitoVerifier:
         """
         return cls(**arguments_from_env(environ, **arguments))
 
+    @classmethod
+    def for_emulator(cls, emulator: Emulator, endpoint: str, user_pool_id: str, **arguments: Any) -> CognitoVerifier:
+        """
+        Configure for an emulator of Cognito: its issuer, and where it publishes its keys.
+
+        Args:
+            emulator: which one.
+            endpoint: its URL, for example http://localhost:4566.
+            user_pool_id: the pool's id.
+            arguments: more of the constructor's arguments; they win.
+
+        Raises:
+            ConfigurationError: an emulator that nobody knows, an http endpoint that is not on this machine, or as
+                the constructor does.
+        """
+        return cls(user_pool_id, **(emulator_arguments(emulator, endpoint, user_pool_id) | arguments))
+
+    @staticmethod
+    def any_of(*verifiers: CognitoVerifier) -> Verifier:
+        """
+        Return a verifier for the tokens of several user pools, or for several kinds of tokens of one.
+
+        Args:
+            verifiers: whose token it is tells its issuer; of several for one issuer the first to accept it wins.
+
+        Raises:
+            ConfigurationError: no verifier, or two for one issuer that know different implications of scopes.
+        """
+        return AnyOf(verifiers)
+
+    @staticmethod
+    def by_issuer(
+        resolve: Callable[[str], CognitoVerifier | None],
+        *,
+        max_verifiers: int = 1000,
+        clock: Callable[[], float] = time.time,
+    ) -> Verifier:
+        """
+        Return a verifier for many tenants, each with a user pool of its own.
+
+        Args:
+            resolve: from the text of an issuer to the verifier of the tenant who has it, or None.  Anybody can have
+                it called with any text, on the thread or event loop of the request: look it up, fetch nothing.
+            max_verifiers: how many verifiers are kept; the one not used for longest is forgotten, with its keys.
+            clock: wall time, seconds since the epoch.
+
+        Raises:
+            ConfigurationError: a bound that is no positive whole number; at a request, a resolved verifier that is
+                none, or of another issuer.
+        """
+        return ByIssuer(resolve, max_verifiers=max_verifiers, clock=clock)
+
     @property
     def user_pool(self) -> UserPool:
         """The user pool with its accepted issuers."""
         return self._pool
+
+    @property
+    def max_token_bytes(self) -> int:
+        """The longest token that is looked at."""
+        return self._max_token_bytes
+
+    @property
+    def implied_scopes(self) -> Mapping[str, frozenset[str]]:
+        """Scopes to all that they imply, themselves included."""
+        return self._implied
 
     @property
     def required_scopes(self) -> tuple[str, ...]:
@@ -174,17 +239,7 @@ class CognitoVerifier:
         return () if self._floor is None else self._floor.needed_scopes
 
     def verify(self, token: str) -> Principal:
-        """
-        Verify a token; may block for a fetch of keys, at most the schedule's deadline.
-
-        Args:
-            token: the compact JWS, without scheme; anything at all.
-
-        Raises:
-            InvalidTokenError: the token is not acceptable; `reason` says why.
-            InsufficientScopeError: it lacks one of `required_scopes`.
-            UnavailableError: the keys are out of reach.
-        """
+        """Verify a token of the user pool; see `Verifier.verify`."""
         digest, seen = self._memo.look(token)
         if seen is not None:
             key = self._keys.held(seen.key.kid) or self._keys.get(seen.principal.issuer, seen.key.kid)
@@ -205,37 +260,6 @@ class CognitoVerifier:
         key = self._keys.held(unverified.kid) or await self._keys.aget(issuer, unverified.kid)
         return self._judge(unverified, key, digest)
 
-    def authenticate(self, headers: Headers) -> Principal:
-        """
-        Verify the bearer token of a request.
-
-        Args:
-            headers: all headers of the request: a mapping, or pairs as ASGI has them.
-
-        Raises:
-            MissingTokenError: the request carries no bearer token.
-            InvalidRequestError: it carries more than one, or a broken one.
-            InvalidTokenError, InsufficientScopeError, UnavailableError: as `verify` does.
-        """
-        return self.verify(bearer_token(authorization_values(headers)))
-
-    async def aauthenticate(self, headers: Headers) -> Principal:
-        """Verify the bearer token of a request as `authenticate` does, without blocking the event loop."""
-        return await self.averify(bearer_token(authorization_values(headers)))
-
-    def authorize(self, principal: Principal, requirement: Requirement) -> None:
-        """
-        Check that the caller may do what the requirement guards.
-
-        Raises:
-            InsufficientScopeError: a scope is not granted.
-            RequirementNotMetError: a group, client, actor, claim or predicate says no.
-            StepUpRequiredError: the authentication is too old or too weak.
-        """
-        refusal = requirement.refusal(principal, self.granted_scopes(principal), self._clock())
-        if refusal is not None:
-            raise refusal
-
     def granted_scopes(self, principal: Principal) -> frozenset[str]:
         """Return the caller's scopes and those that they imply."""
         if not self._implied:
@@ -243,12 +267,7 @@ class CognitoVerifier:
         return principal.scopes.union(*(self._implied.get(scope, ()) for scope in principal.scopes))
 
     def prefetch(self) -> None:
-        """
-        Have usable keys at hand before the first token.
-
-        Raises:
-            UnavailableError: they are out of reach; a later token tries again.
-        """
+        """Have usable keys at hand before the first token; raise UnavailableError where they are out of reach."""
         self._keys.prefetch()
 
     async def aprefetch(self) -> None:
@@ -257,14 +276,10 @@ class CognitoVerifier:
 
     def _read(self, token: str) -> tuple[UnverifiedToken, str]:
         unverified = parse(token, max_bytes=self._max_token_bytes, known_headers=self._known_headers)
-        issuer = unverified.claims.get("iss")
-        if type(issuer) is not str:
-            raise malformed_claim("iss") if "iss" in unverified.claims else missing_claim("iss")
+        issuer = issuer_of(unverified)
         # Before any use of the network, and the only use of a claim that nobody has vouched for yet.
         if issuer not in self._pool.jwks_uris:
-            raise InvalidClaimError(
-                "iss", "mismatch", Reason.WRONG_ISSUER, "the token's issuer is none of the configured user pool's"
-            )
+            raise wrong_issuer()
         return unverified, issuer
 
     def _judge(self, unverified: UnverifiedToken, key: Key, digest: bytes | None) -> Principal:
@@ -295,41 +310,3 @@ class CognitoVerifier:
 
     def __repr__(self) -> str:
         return f"<CognitoVerifier {self._pool.user_pool_id} {self._keys!r}>"
-
-
-def _key_source(
-    pool: UserPool,
-    jwks: Mapping[str, Any] | None,
-    jwks_uri: str | None,
-    schedule: RefreshSchedule,
-    fetch: Fetch | None,
-    timer: Callable[[], float],
-) -> KeySource:
-    if not isinstance(schedule, RefreshSchedule):
-        raise ConfigurationError("schedule", f"expected a RefreshSchedule, got {type(schedule).__name__}")
-    if jwks is None:
-        return RemoteKeys(pool.jwks_uris, schedule=schedule, fetch=fetch or HTTPSFetch(), timer=timer)
-    if jwks_uri is not None or fetch is not None:
-        raise ConfigurationError("jwks", "excludes jwks_uri and fetch: keys that are given are never fetched")
-    if not isinstance(jwks, Mapping):
-        raise ConfigurationError("jwks", f"expected a JWKS document as a mapping, got {type(jwks).__name__}")
-    try:
-        return StaticKeys(KeySet.from_document(jwks))
-    except InvalidKeySetError as cause:
-        raise ConfigurationError("jwks", f"expected a JWKS document with usable keys: {cause}") from cause
-
-
-def _closure(implies: Mapping[str, Iterable[str]]) -> Mapping[str, frozenset[str]]:
-    """Follow implications to their end, so that no request has to."""
-    if not isinstance(implies, Mapping):
-        raise ConfigurationError("implies", "expected scopes mapped to the scopes they imply")
-    direct = {scope: frozenset(several("implies", implied)) for scope, implied in implies.items()}
-    closed: dict[str, frozenset[str]] = {}
-    for scope in direct:
-        reached: set[str] = set()
-        ahead = {scope}
-        while ahead:
-            reached |= ahead
-            ahead = {implied for one in ahead for implied in direct.get(one, ())} - reached
-        closed[scope] = frozenset(reached)
-    return closed

@@ -15,13 +15,13 @@ from http import HTTPStatus
 from typing import Any, Unpack
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+from .abstract import Verifier
 from .challenge import Challenge, Reply
 from .errors import ConfigurationError, RefusalError
 from .guard import Guard, GuardOptions, exempt_paths, is_preflight
 from .principal import Principal
 from .requires import Requirement, all_of
 from .tokens.bearer import EnvironHeaders
-from .verifier import CognitoVerifier
 
 GUARD_KEY = "cognito_guard.guard"
 """Where a request's environ holds its Guard."""
@@ -35,7 +35,7 @@ class CognitoMiddleware:
     def __init__(
         self,
         app: WSGIApplication,
-        verifier: CognitoVerifier,
+        verifier: Verifier,
         *,
         exempt: str | Iterable[str] = (),
         **options: Unpack[GuardOptions],

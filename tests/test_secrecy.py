@@ -793,6 +793,7 @@ SHOWN: Mapping[object, Callable[[FakeUserPool], object]] = {
 }
 ADAPTER_MODULES = ("asgi", "wsgi", "starlette", "flask", "fastapi", "django", "drf")
 NEVER_MADE = {
+    cognito_guard.Verifier,
     cognito_guard.AuthenticationError,
     cognito_guard.AuthorizationError,
     cognito_guard.CognitoGuardError,

@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Unpack
 
+from ..abstract import Verifier
 from ..errors import ConfigurationError, RefusalError
 from ..guard import Guard, GuardOptions, exempt_paths
 from ..tokens.credentials import websocket_subprotocol
-from ..verifier import CognitoVerifier
 from .connection import (
     GUARD_KEY,
     PRINCIPAL_KEY,
@@ -55,7 +55,7 @@ class CognitoMiddleware:
     def __init__(
         self,
         app: ASGIApp,
-        verifier: CognitoVerifier,
+        verifier: Verifier,
         *,
         exempt: str | Iterable[str] = (),
         **options: Unpack[GuardOptions],

@@ -15,6 +15,7 @@ from django.core.signals import setting_changed
 from django.dispatch import receiver
 from django.utils.module_loading import import_string
 
+from ..abstract import Verifier
 from ..errors import ConfigurationError
 from ..guard import Guard, GuardOptions, exempt_paths
 from ..principal import Principal
@@ -107,10 +108,10 @@ def _forget(*, setting: str, **_: object) -> None:
         _built.clear()
 
 
-def _verifier(rest: dict[str, Any]) -> CognitoVerifier:
+def _verifier(rest: dict[str, Any]) -> Verifier:
     if "VERIFIER" not in rest:
         return CognitoVerifier.from_mapping(rest)
-    verifier: CognitoVerifier = _imported("VERIFIER", rest.pop("VERIFIER"))
+    verifier: Verifier = _imported("VERIFIER", rest.pop("VERIFIER"))
     if rest:
         raise ConfigurationError("VERIFIER", f"excludes {', '.join(map(str, rest))}")
     return verifier

@@ -20,13 +20,13 @@ try:
 except ImportError as cause:
     raise ImportError("cognito_guard.fastapi needs FastAPI: pip install 'cognito-guard[fastapi]'") from cause
 
+from ..abstract import Verifier
 from ..challenge import metadata_reply
 from ..errors import ConfigurationError, MissingTokenError, RefusalError
 from ..guard import Guard, GuardOptions
 from ..openapi import DeclaredScopes, described, swagger_ui_oauth
 from ..principal import Principal
 from ..requires import Requirement, all_of, with_scopes
-from ..verifier import CognitoVerifier
 from .caller import ChallengeError, caller_of, challenge_response, refusal
 from .scheme import Scheme
 
@@ -45,7 +45,7 @@ class CognitoBearer(SecurityBase):
 
     def __init__(
         self,
-        verifier: CognitoVerifier,
+        verifier: Verifier,
         *,
         domain: str | None = None,
         scopes: DeclaredScopes = (),

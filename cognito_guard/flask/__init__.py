@@ -17,10 +17,10 @@ try:
 except ImportError as cause:
     raise ImportError("cognito_guard.flask needs Flask: pip install 'cognito-guard[flask]'") from cause
 
+from ..abstract import Verifier
 from ..errors import ConfigurationError
 from ..guard import Guard, GuardOptions
 from ..requires import Requirement, Requires, RequiresOptions, all_of
-from ..verifier import CognitoVerifier
 from .audit import marked, unguarded_endpoints
 from .caller import (
     EXTENSION,
@@ -55,7 +55,7 @@ class CognitoGuard:
     """
 
     def __init__(
-        self, app: Flask | None = None, verifier: CognitoVerifier | None = None, **options: Unpack[GuardOptions]
+        self, app: Flask | None = None, verifier: Verifier | None = None, **options: Unpack[GuardOptions]
     ) -> None:
         """
         Take what every application has in common, and one application, if it is there yet.
@@ -74,7 +74,7 @@ class CognitoGuard:
         if app is not None:
             self.init_app(app)
 
-    def init_app(self, app: Flask, verifier: CognitoVerifier | None = None) -> None:
+    def init_app(self, app: Flask, verifier: Verifier | None = None) -> None:
         """
         Prepare an application.
 

@@ -16,11 +16,12 @@ from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from ..errors import UnavailableError, UnknownKeyError
+from ..errors import ConfigurationError, UnavailableError, UnknownKeyError
 from ..forksafe import ForkSafe
-from .fetch import Fetch, FetchError
+from ..pool import UserPool
+from .fetch import Fetch, FetchError, HTTPSFetch
 from .freshness import Held, RefreshSchedule, Step, decide, failed, nothing_held, succeeded, try_spent
 from .keyset import InvalidKeySetError, Key, KeySet
 
@@ -355,3 +356,39 @@ class RemoteKeys(ForkSafe):
         if not held.keys.by_kid:
             return "<RemoteKeys none held>"
         return f"<RemoteKeys {held.keys!r}, {self._timer() - held.fetched_at:.0f}s old, {held.failures} failures>"
+
+
+def key_source(
+    pool: UserPool,
+    jwks: Mapping[str, Any] | None,
+    jwks_uri: str | None,
+    schedule: RefreshSchedule,
+    fetch: Fetch | None,
+    timer: Callable[[], float],
+) -> KeySource:
+    """
+    Return the source of a user pool's keys: those given, or those it publishes.
+
+    Args:
+        pool: the user pool.
+        jwks: a JWKS document, or None to fetch one.
+        jwks_uri: the one configured place, if any.
+        schedule: how long keys are trusted and how often they are asked for.
+        fetch: gets a document; None for HTTPSFetch.
+        timer: monotonic seconds.
+
+    Raises:
+        ConfigurationError: settings that exclude each other, or a document without usable keys.
+    """
+    if not isinstance(schedule, RefreshSchedule):
+        raise ConfigurationError("schedule", f"expected a RefreshSchedule, got {type(schedule).__name__}")
+    if jwks is None:
+        return RemoteKeys(pool.jwks_uris, schedule=schedule, fetch=fetch or HTTPSFetch(), timer=timer)
+    if jwks_uri is not None or fetch is not None:
+        raise ConfigurationError("jwks", "excludes jwks_uri and fetch: keys that are given are never fetched")
+    if not isinstance(jwks, Mapping):
+        raise ConfigurationError("jwks", f"expected a JWKS document as a mapping, got {type(jwks).__name__}")
+    try:
+        return StaticKeys(KeySet.from_document(jwks))
+    except InvalidKeySetError as cause:
+        raise ConfigurationError("jwks", f"expected a JWKS document with usable keys: {cause}") from cause

@@ -19,6 +19,7 @@ from ..errors import (
     malformed_claim,
     missing_claim,
 )
+from .jws import UnverifiedToken
 
 _REQUIRED = ("iss", "sub", "token_use", "exp", "iat")
 # The exact JSON types that Cognito documents for the claims a Principal shows.  `type(...) is` and
@@ -48,6 +49,19 @@ _MAX_TIME = 2**53
 
 _NO_GROUPS: list[str] = []
 _STRINGS = frozenset({str})
+
+
+def issuer_of(unverified: UnverifiedToken) -> str:
+    """
+    Return the issuer that a token claims to have: nobody has vouched for it yet.
+
+    Raises:
+        InvalidClaimError: it is missing or malformed.
+    """
+    issuer = unverified.claims.get("iss")
+    if type(issuer) is not str:
+        raise malformed_claim("iss") if "iss" in unverified.claims else missing_claim("iss")
+    return issuer
 
 
 def check_types(claims: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from hashlib import sha256
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from cachetools import LRUCache
 
@@ -23,6 +23,8 @@ from ..principal import Principal
 # Above it, hashing hands the interpreter to other threads, and gets it back milliseconds later
 # where one of them is busy.
 _CHUNK = 2047
+
+T = TypeVar("T")
 
 
 class Verified:
@@ -57,8 +59,8 @@ class Verified:
         return True
 
 
-class Memo(ForkSafe):
-    """Remember so many tokens, those used last; shared by threads."""
+class Memo(ForkSafe, Generic[T]):
+    """Remember something of so many tokens, those used last; shared by threads."""
 
     def __init__(self, size: int, *, max_bytes: int) -> None:
         """
@@ -76,9 +78,9 @@ class Memo(ForkSafe):
         super().__init__()
         self._size = size
         self._max_bytes = max_bytes
-        self._entries: LRUCache[bytes, Verified] = LRUCache(size)
+        self._entries: LRUCache[bytes, T] = LRUCache(size)
 
-    def look(self, token: str) -> tuple[bytes | None, Verified | None]:
+    def look(self, token: str) -> tuple[bytes | None, T | None]:
         """
         Return what a token is remembered by, and what is known of it.
 
@@ -92,10 +94,10 @@ class Memo(ForkSafe):
         with self._lock:
             return digest, self._entries.get(digest)
 
-    def put(self, digest: bytes, verified: Verified) -> None:
+    def put(self, digest: bytes, known: T) -> None:
         """Remember a token; the one not used for longest makes room."""
         with self._lock:
-            self._entries[digest] = verified
+            self._entries[digest] = known
 
     def reset_after_fork(self) -> None:
         """Start anew in a forked process: the parent's other threads may have been in the middle of a change."""

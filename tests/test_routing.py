@@ -1,0 +1,297 @@
+"""Several verifiers behind one face: the issuer decides who is asked, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from adapters import BAD_TOKEN, Guarded, bearer
+
+from cognito_guard import (
+    CognitoVerifier,
+    ConfigurationError,
+    InsufficientScopeError,
+    InvalidClaimError,
+    InvalidTokenError,
+    MalformedTokenError,
+    Principal,
+    Reason,
+    Requires,
+    UnavailableError,
+    Verifier,
+)
+from cognito_guard.testing import FakeClock, FakeUserPool
+
+Call = Callable[..., Any]
+CLIENT = "1h57kf5cpq17m0eml12example"
+
+
+@pytest.fixture
+def shop(clock: FakeClock) -> FakeUserPool:
+    return FakeUserPool("eu-west-1_Shop", client_id=CLIENT, clock=clock)
+
+
+@pytest.fixture
+def staff(clock: FakeClock) -> FakeUserPool:
+    return FakeUserPool("us-east-1_Staff", client_id=CLIENT, clock=clock)
+
+
+@pytest.fixture
+def both(shop: FakeUserPool, staff: FakeUserPool) -> Verifier:
+    return CognitoVerifier.any_of(shop.verifier(), staff.verifier())
+
+
+def refused(call: Call, verifier: Verifier, token: str) -> InvalidTokenError:
+    with pytest.raises(InvalidTokenError) as caught:
+        call(verifier, "verify", token)
+    return caught.value
+
+
+def test_token_of_each_pool_is_accepted(call: Call, both: Verifier, shop: FakeUserPool, staff: FakeUserPool) -> None:
+    """Its principal says which pool vouches for the caller; seen before, it is the same one."""
+    for pool in (shop, staff):
+        token = pool.access_token()
+        principal = call(both, "verify", token)
+        assert principal.user_pool_id == pool.user_pool_id
+        assert call(both, "verify", token) is principal
+
+
+def test_token_of_another_pool_is_refused(call: Call, both: Verifier, clock: FakeClock) -> None:
+    """Nobody is asked for keys of an issuer that is not configured."""
+    other = FakeUserPool("eu-west-1_Other", client_id=CLIENT, clock=clock)
+    assert refused(call, both, other.access_token()).reason is Reason.WRONG_ISSUER
+
+
+def test_pool_never_vouches_for_anothers_caller(
+    call: Call, both: Verifier, shop: FakeUserPool, staff: FakeUserPool
+) -> None:
+    """The same key ID in two pools: a key of one signs nothing in the other's name."""
+    forged = shop.access_token(issuer=staff.issuer, header={"kid": staff.access_key.kid})
+    assert refused(call, both, forged).reason is Reason.INVALID_SIGNATURE
+
+
+@pytest.mark.parametrize(
+    "token, reason",
+    [
+        pytest.param("junk", Reason.MALFORMED_TOKEN, id="no token"),
+        pytest.param("a" * 20_000, Reason.OVERSIZED_TOKEN, id="too long"),
+        pytest.param("a.b.c.d.e", Reason.ENCRYPTED_TOKEN, id="a refresh token"),
+    ],
+)
+def test_junk_is_refused_as_by_one_verifier(call: Call, both: Verifier, token: str, reason: Reason) -> None:
+    """Before an issuer is known there is nobody to ask."""
+    error = refused(call, both, token)
+    assert (type(error), error.reason) == (MalformedTokenError, reason)
+
+
+@pytest.mark.parametrize(
+    "issuer, reason", [(5, Reason.MALFORMED_CLAIM), (None, Reason.MALFORMED_CLAIM), ("", Reason.WRONG_ISSUER)]
+)
+def test_issuer_that_is_none_is_refused(
+    call: Call, both: Verifier, shop: FakeUserPool, issuer: Any, reason: Reason
+) -> None:
+    """A number, nothing, an empty text."""
+    error = refused(call, both, shop.access_token(issuer=issuer if isinstance(issuer, str) else None, iss=issuer))
+    assert isinstance(error, InvalidClaimError)
+    assert (error.claim, error.reason) == ("iss", reason)
+
+
+def test_two_kinds_of_tokens_of_one_pool_are_accepted(call: Call, shop: FakeUserPool) -> None:
+    """The first verifier to accept a token wins; refused by all, the first one's reason is told."""
+    verifier = CognitoVerifier.any_of(
+        shop.verifier(), shop.verifier(token_use="id"), shop.verifier(client_id="another", max_token_age=1)
+    )
+    assert call(verifier, "verify", shop.access_token()).token_use == "access"
+    assert call(verifier, "verify", shop.id_token()).token_use == "id"
+    assert call(verifier, "verify", shop.access_token(client_id="another")).client_id == "another"
+    assert refused(call, verifier, shop.id_token(client_id="another")).reason is Reason.WRONG_TOKEN_USE
+
+
+def test_token_that_one_verifier_took_may_be_taken_by_another_later(
+    call: Call, shop: FakeUserPool, clock: FakeClock
+) -> None:
+    """Who took it first is asked first, and not alone."""
+    verifier = CognitoVerifier.any_of(shop.verifier(max_token_age=60, timer=clock), shop.verifier(timer=clock))
+    token = shop.access_token()
+    assert call(verifier, "verify", token).username == "jane"
+    clock.tick(100)
+    for _ in range(2):
+        assert call(verifier, "verify", token).username == "jane"
+
+
+def test_keys_out_of_reach_are_no_refusal(call: Call, shop: FakeUserPool, staff: FakeUserPool) -> None:
+    """An outage of one pool's keys is a 503 for its tokens, and nothing to the other's."""
+
+    def fetch(uri: str, timeout: float) -> bytes:
+        raise OSError
+
+    verifier = CognitoVerifier.any_of(shop.verifier(fetch=fetch), shop.verifier(token_use="id"), staff.verifier())
+    with pytest.raises(UnavailableError):
+        call(verifier, "verify", shop.access_token())
+    assert call(verifier, "verify", staff.access_token()).username == "jane"
+    with pytest.raises(UnavailableError):
+        call(verifier, "prefetch")
+
+
+def test_scopes_are_implied_as_the_callers_pool_has_it(call: Call, shop: FakeUserPool, staff: FakeUserPool) -> None:
+    """What a scope implies is one pool's word, and not the other's."""
+    verifier = CognitoVerifier.any_of(shop.verifier(implies={"a/all": ["a/one"]}), staff.verifier())
+    needed = Requires(scopes=["a/one"])
+    verifier.authorize(call(verifier, "verify", shop.access_token(scopes=["a/all"])), needed)
+    with pytest.raises(InsufficientScopeError):
+        verifier.authorize(call(verifier, "verify", staff.access_token(scopes=["a/all"])), needed)
+
+
+def test_scopes_that_all_require_stand_in_challenges(shop: FakeUserPool, staff: FakeUserPool) -> None:
+    """Only what every token needs can be told to who has none."""
+    one, other = shop.verifier(required_scopes=["a/x", "a/y"]), staff.verifier(required_scopes=["a/z", "a/y"])
+    assert CognitoVerifier.any_of(one, other).required_scopes == ("a/y",)
+
+
+def test_prefetch_brings_the_keys_of_each(call: Call, shop: FakeUserPool, staff: FakeUserPool) -> None:
+    """One fetch a pool, and none with the first tokens."""
+    fetched: list[str] = []
+
+    def verifier_of(pool: FakeUserPool) -> CognitoVerifier:
+        def fetch(uri: str, timeout: float) -> bytes:
+            fetched.append(pool.user_pool_id)
+            return pool.fetch(uri, timeout)
+
+        return pool.verifier(fetch=fetch)
+
+    verifier = CognitoVerifier.any_of(verifier_of(shop), verifier_of(staff))
+    call(verifier, "prefetch")
+    for pool in (shop, staff):
+        call(verifier, "verify", pool.access_token())
+    assert fetched == [shop.user_pool_id, staff.user_pool_id]
+    assert repr(verifier) == "<AnyOf eu-west-1_Shop, us-east-1_Staff>"
+
+
+def test_adapters_take_it_for_a_verifier(both: Verifier, shop: FakeUserPool, staff: FakeUserPool) -> None:
+    """A guarded application serves the callers of both pools."""
+    guarded = Guarded(shop, verifier=both)
+    assert guarded.ask("/", bearer(shop.access_token())).status == 200
+    assert guarded.ask("/", bearer(staff.access_token())).status == 200
+    assert guarded.ask("/", bearer("junk")) == BAD_TOKEN
+
+
+@pytest.mark.parametrize("verifiers", [(), (None,), ("eu-west-1_Shop",)])
+def test_any_of_nothing_is_a_mistake(verifiers: Any) -> None:
+    """At least one verifier, and nothing else."""
+    with pytest.raises(ConfigurationError) as caught:
+        CognitoVerifier.any_of(*verifiers)
+    assert caught.value.setting == "verifiers"
+
+
+def test_two_implications_for_one_issuer_are_a_mistake(shop: FakeUserPool) -> None:
+    """A caller's scopes must not depend on who happened to take its token."""
+    with pytest.raises(ConfigurationError) as caught:
+        CognitoVerifier.any_of(shop.verifier(implies={"a/all": ["a/one"]}), shop.verifier(token_use="id"))
+    assert caught.value.setting == "implies"
+
+
+# Many tenants
+
+
+class Tenants:
+    """Know tenants by their issuers, and count who asks."""
+
+    def __init__(self, *pools: FakeUserPool) -> None:
+        self.pools = {pool.issuer: pool for pool in pools}
+        self.asked: list[str] = []
+
+    def __call__(self, issuer: str) -> CognitoVerifier | None:
+        self.asked.append(issuer)
+        pool = self.pools.get(issuer)
+        return None if pool is None else pool.verifier()
+
+
+def test_tenant_is_resolved_once(call: Call, shop: FakeUserPool, staff: FakeUserPool) -> None:
+    """Its verifier, and with it the keys, is kept."""
+    tenants = Tenants(shop, staff)
+    verifier = CognitoVerifier.by_issuer(tenants)
+    for pool in (shop, staff, shop, staff):
+        assert call(verifier, "verify", pool.access_token()).user_pool_id == pool.user_pool_id
+    assert tenants.asked == [shop.issuer, staff.issuer]
+
+
+def test_issuer_of_no_tenant_is_refused(call: Call, shop: FakeUserPool, staff: FakeUserPool) -> None:
+    """And nothing is kept of it, so that a tenant may come later."""
+    tenants = Tenants(shop)
+    verifier = CognitoVerifier.by_issuer(tenants)
+    assert refused(call, verifier, staff.access_token()).reason is Reason.WRONG_ISSUER
+    tenants.pools[staff.issuer] = staff
+    assert call(verifier, "verify", staff.access_token()).username == "jane"
+
+
+def test_verifiers_of_tenants_are_bounded(call: Call, clock: FakeClock) -> None:
+    """The one not used for longest is forgotten, and resolved anew when its tenant is back."""
+    pools = [FakeUserPool(f"eu-west-1_T{number}", client_id=CLIENT, clock=clock) for number in range(3)]
+    tenants = Tenants(*pools)
+    verifier = CognitoVerifier.by_issuer(tenants, max_verifiers=2)
+    for pool in (*pools, pools[0]):
+        call(verifier, "verify", pool.access_token())
+    assert tenants.asked == [pool.issuer for pool in (*pools, pools[0])]
+    assert repr(verifier) == "<ByIssuer 2 of at most 2 verifiers>"
+
+
+def test_tenants_scopes_imply_what_their_verifier_says(call: Call, shop: FakeUserPool) -> None:
+    """As one pool's verifier does; nobody else's principal implies anything."""
+    verifier = CognitoVerifier.by_issuer(lambda _: shop.verifier(implies={"a/all": ["a/one"]}))
+    principal = call(verifier, "verify", shop.access_token(scopes=["a/all"]))
+    assert verifier.granted_scopes(principal) == {"a/all", "a/one"}
+    nobody: Principal = Principal({**principal.claims, "iss": "https://nobody.example"}, user_pool_id="x")
+    assert CognitoVerifier.any_of(shop.verifier()).granted_scopes(nobody) == {"a/all"}
+    assert verifier.required_scopes == ()
+    call(verifier, "prefetch")
+
+
+@pytest.mark.parametrize(
+    "resolved",
+    [
+        pytest.param("eu-west-1_Shop", id="no verifier"),
+        pytest.param(FakeUserPool("eu-west-1_Other").verifier(), id="another issuer's"),
+    ],
+)
+def test_verifier_that_can_not_be_the_tenants_is_a_mistake(call: Call, shop: FakeUserPool, resolved: Any) -> None:
+    """Neither a pass nor a refusal: the application is wrong."""
+    verifier = CognitoVerifier.by_issuer(lambda _: resolved)
+    with pytest.raises(ConfigurationError) as caught:
+        call(verifier, "verify", shop.access_token())
+    assert caught.value.setting == "resolve"
+
+
+def test_error_of_the_resolver_propagates(call: Call, shop: FakeUserPool) -> None:
+    """A database that is down is no bad token."""
+
+    def resolve(issuer: str) -> CognitoVerifier:
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        call(CognitoVerifier.by_issuer(resolve), "verify", shop.access_token())
+
+
+@pytest.mark.parametrize(
+    "arguments, setting",
+    [
+        pytest.param({"resolve": None}, "resolve", id="nothing that resolves"),
+        pytest.param({"max_verifiers": 0}, "max_verifiers", id="room for none"),
+        pytest.param({"max_verifiers": True}, "max_verifiers", id="a truth for a number"),
+    ],
+)
+def test_arguments_that_can_not_be_right_are_a_mistake(arguments: dict[str, Any], setting: str) -> None:
+    """Told at construction, by name."""
+    with pytest.raises(ConfigurationError) as caught:
+        CognitoVerifier.by_issuer(**{"resolve": Tenants(), **arguments})
+    assert caught.value.setting == setting
+
+
+def test_threads_share_a_tenants_verifier(shop: FakeUserPool, staff: FakeUserPool) -> None:
+    """However many resolve it at once, each answer is right."""
+    verifier = CognitoVerifier.by_issuer(Tenants(shop, staff), max_verifiers=1)
+    tokens = [pool.access_token() for pool in (shop, staff)] * 10
+    with ThreadPoolExecutor(4) as threads:
+        pools = [principal.user_pool_id for principal in threads.map(verifier.verify, tokens)]
+    assert pools == [shop.user_pool_id, staff.user_pool_id] * 10
