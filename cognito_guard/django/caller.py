@@ -57,7 +57,8 @@ def enter(request: HttpRequest) -> Caller | None:
     if _CALLER in request.__dict__:
         return cast("Caller | None", request.__dict__[_CALLER])
     now = configuration()
-    principal = None if _is_free(request, now) else now.guard.authenticate(EnvironHeaders(request.META))
+    headers = EnvironHeaders(request.META)
+    principal = None if _is_free(request, headers, now) else now.guard.authenticate(headers)
     if principal is None:
         return _settle(request, None)
     user = CognitoUser(principal) if now.resolver is None else _accepted(now.resolver(principal), principal)
@@ -71,7 +72,8 @@ async def aenter(request: HttpRequest) -> Caller | None:
     if _CALLER in request.__dict__:
         return cast("Caller | None", request.__dict__[_CALLER])
     now = configuration()
-    principal = None if _is_free(request, now) else await now.guard.aauthenticate(EnvironHeaders(request.META))
+    headers = EnvironHeaders(request.META)
+    principal = None if _is_free(request, headers, now) else await now.guard.aauthenticate(headers)
     if principal is None:
         return _settle(request, None)
     if now.resolver is None:
@@ -83,8 +85,8 @@ async def aenter(request: HttpRequest) -> Caller | None:
     return caller
 
 
-def _is_free(request: HttpRequest, now: Configuration) -> bool:
-    return request.path_info in now.exempt or is_preflight(request.method or "", EnvironHeaders(request.META))
+def _is_free(request: HttpRequest, headers: EnvironHeaders, now: Configuration) -> bool:
+    return request.path_info in now.exempt or is_preflight(request.method or "", headers)
 
 
 def _accepted(user: Any, principal: Principal) -> Any:

@@ -98,11 +98,12 @@ def response_instead(requirement: Requirement | None) -> Response | None:
         raise ConfigurationError("app", "has no CognitoGuard: call init_app")
     # Asked through the proxy, each attribute would cost a look into the context.
     now = cast("LocalProxy[Request]", request)._get_current_object()  # pyright: ignore[reportPrivateUsage]
-    if is_preflight(now.method, now.headers.keys()):
+    headers = EnvironHeaders(now.environ)
+    if is_preflight(now.method, headers):
         # It has no credentials, so that no view may see it, not even one that answers OPTIONS itself.
         return None if now.routing_exception else app.make_default_options_response()
     try:
-        principal = _caller(guard, app, now)
+        principal = _caller(guard, app, now, headers)
         if requirement is not None:
             guard.authorize(principal, requirement)
     except RefusalError as error:
@@ -119,10 +120,10 @@ def serve_metadata() -> Response | None:
     return None if reply is None else Response(reply.body, reply.status, reply.headers)
 
 
-def _caller(guard: Guard, app: Flask, now: Request) -> Principal | None:
+def _caller(guard: Guard, app: Flask, now: Request, headers: EnvironHeaders) -> Principal | None:
     """Return the request's caller, verified however often views and hooks ask."""
     if not hasattr(now, _PRINCIPAL):
-        principal = guard.authenticate(EnvironHeaders(now.environ))
+        principal = guard.authenticate(headers)
         setattr(now, _PRINCIPAL, principal)
         if principal is not None and principal_verified.receivers:
             principal_verified.send(app, _async_wrapper=app.ensure_sync, principal=principal)
