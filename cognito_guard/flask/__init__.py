@@ -90,9 +90,11 @@ class CognitoGuard:
             raise ConfigurationError("app", "has a CognitoGuard already")
         options = self._options.copy()
         options["required"] = False
-        app.extensions[EXTENSION] = Guard(verifier=verifier or self._verifier or verifier_from(app.config), **options)
-        # First of all hooks, whenever `protect` was called: the metadata needs no token.
-        app.before_request_funcs.setdefault(None, []).insert(0, serve_metadata)
+        guard = Guard(verifier=verifier or self._verifier or verifier_from(app.config), **options)
+        app.extensions[EXTENSION] = guard
+        if guard.metadata is not None:
+            # First of all hooks, whenever `protect` was called: the metadata needs no token.
+            app.before_request_funcs.setdefault(None, []).insert(0, serve_metadata)
 
     def require(self, *demands: str | Requirement, **more: Unpack[RequiresOptions]) -> Callable[[View[P]], View[P]]:
         """
