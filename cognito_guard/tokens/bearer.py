@@ -19,18 +19,18 @@ Headers: TypeAlias = Mapping[str, str] | Iterable[tuple[HeaderValue, HeaderValue
 class EnvironHeaders(Mapping[str, str]):
     """Show the headers of a WSGI environ, or of Django's `META`, without a walk through it; names in any case."""
 
-    __slots__ = ("_environ",)
+    __slots__ = ("environ",)
 
     def __init__(self, environ: Mapping[str, Any]) -> None:
         """Take the environ."""
-        self._environ = environ
+        self.environ = environ
 
     def __getitem__(self, name: str) -> str:
-        value: str = self._environ["HTTP_" + name.upper().replace("-", "_")]
+        value: str = self.environ["HTTP_" + name.upper().replace("-", "_")]
         return value
 
     def __iter__(self) -> Iterator[str]:
-        return (key[5:].replace("_", "-") for key in self._environ if key.startswith("HTTP_"))
+        return (key[5:].replace("_", "-") for key in self.environ if key.startswith("HTTP_"))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -45,7 +45,8 @@ _NAME_LENGTH = len("authorization")
 def authorization_values(headers: Headers) -> Sequence[HeaderValue]:
     """Collect every Authorization value; servers and frameworks differ in what they make of several."""
     if type(headers) is EnvironHeaders:
-        return header_values(headers, "authorization")
+        value = headers.environ.get("HTTP_AUTHORIZATION")
+        return () if value is None else (value,)
     # The length first: it spares most names the rest, for every request.
     return [value for name, value in _pairs(headers) if len(name) == _NAME_LENGTH and name.lower() in _AUTHORIZATION]
 
