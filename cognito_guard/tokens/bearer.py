@@ -46,7 +46,7 @@ def authorization_values(headers: Headers) -> Sequence[HeaderValue]:
     """Collect every Authorization value; servers and frameworks differ in what they make of several."""
     if type(headers) is EnvironHeaders:
         value = headers.environ.get("HTTP_AUTHORIZATION")
-        return () if value is None else (value,)
+        return [] if value is None else [value]
     # The length first: it spares most names the rest, for every request.
     return [value for name, value in _pairs(headers) if len(name) == _NAME_LENGTH and name.lower() in _AUTHORIZATION]
 
