@@ -15,7 +15,7 @@ class ForkSafe:
     """
 
     def __init__(self) -> None:
-        """Make the lock."""
+        """Make the lock; to be called last, as a fork may reset the instance from then on."""
         self._lock = Lock()
         _instances.add(self)
 

@@ -140,10 +140,10 @@ class ByIssuer(_Routed, ForkSafe):
         if type(max_verifiers) is not int or max_verifiers < 1:
             raise ConfigurationError("max_verifiers", "expected a positive whole number")
         _Routed.__init__(self, max_token_bytes=MAX_TOKEN_BYTES, clock=clock)
-        ForkSafe.__init__(self)
         self._resolve = resolve
         self._max_verifiers = max_verifiers
         self._kept: LRUCache[str, PoolVerifier] = LRUCache(max_verifiers)
+        ForkSafe.__init__(self)
 
     @property
     def required_scopes(self) -> tuple[str, ...]:

@@ -142,7 +142,6 @@ class RemoteKeys(ForkSafe):
             fetch: gets a document.
             timer: monotonic seconds.
         """
-        super().__init__()
         self._jwks_uris = jwks_uris
         self._schedule = schedule
         self._fetch = fetch
@@ -151,6 +150,7 @@ class RemoteKeys(ForkSafe):
         self._held = nothing_held(timer(), schedule)
         self._refused_until: dict[str, float] = {}
         self._ticket: _Ticket | None = None
+        super().__init__()
 
     def held(self, kid: str) -> Key | None:
         """Return the key where one is held that is fresh; takes no lock and starts nothing."""
@@ -323,7 +323,7 @@ class RemoteKeys(ForkSafe):
 
     def _wait(self, ticket: _Ticket) -> None:
         try:
-            ticket.settled.result(max(0.0, ticket.expires_at - self._timer()))
+            ticket.settled.result(self._left(ticket))
         except FutureTimeoutError:
             self._abandon(ticket)
 
@@ -331,15 +331,21 @@ class RemoteKeys(ForkSafe):
         # Whoever gets here runs on asyncio; nobody else needs its import.
         import asyncio
 
-        waiter = asyncio.wrap_future(ticket.settled)
+        loop = asyncio.get_running_loop()
+        waiter = asyncio.wrap_future(ticket.settled, loop=loop)
         try:
-            await asyncio.wait([waiter], timeout=max(0.0, ticket.expires_at - self._timer()))
+            await asyncio.wait([waiter], timeout=self._left(ticket))
         finally:
             settled = waiter.done()
             # Without it, a ticket settled after this loop was closed would try to wake the loop.
-            waiter.cancel()
+            if not loop.is_closed():
+                waiter.cancel()
         if not settled:
             self._abandon(ticket)
+
+    def _left(self, ticket: _Ticket) -> float:
+        """Return how long to wait for a ticket: never beyond the deadline, even if the timer was set back."""
+        return min(self._schedule.deadline, max(0.0, ticket.expires_at - self._timer()))
 
     def _abandon(self, ticket: _Ticket) -> None:
         with self._changing():

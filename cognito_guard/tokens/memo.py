@@ -75,10 +75,10 @@ class Memo(ForkSafe, Generic[T]):
         """
         if type(size) is not int or size < 0:
             raise ConfigurationError("token_cache_size", "expected a whole number of tokens, or 0")
-        super().__init__()
         self._size = size
         self._max_bytes = max_bytes
         self._entries: LRUCache[bytes, T] = LRUCache(size)
+        super().__init__()
 
     def look(self, token: str) -> tuple[bytes | None, T | None]:
         """

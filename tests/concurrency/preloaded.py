@@ -1,0 +1,27 @@
+"""
+A guarded application that a prefork server loads before it forks.
+
+`COGNITO_...` variables configure it; with `PREFETCH` it has its keys before the fork too.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+from cognito_guard import CognitoVerifier
+from cognito_guard.wsgi import PRINCIPAL_KEY, CognitoMiddleware
+
+
+def who(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Say which process served whom."""
+    body = f"{os.getpid()} {environ[PRINCIPAL_KEY].username}".encode()
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+
+
+verifier = CognitoVerifier.from_env()
+if "PREFETCH" in os.environ:
+    verifier.prefetch()
+app = CognitoMiddleware(who, verifier)

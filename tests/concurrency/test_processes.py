@@ -1,0 +1,412 @@
+"""Processes: what a fork leaves behind, what starts anew, how servers and programs begin and end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import multiprocessing
+import os
+import signal
+import socket
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import cycle
+from threading import Event
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from cognito_guard import CognitoVerifier, RefreshSchedule, UnavailableError, Verifier
+from cognito_guard.forksafe import ForkSafe
+from cognito_guard.keys.source import RemoteKeys
+from cognito_guard.testing import FakeClock, FakeUserPool, FakeUserPoolServer, Fault, FaultyJWKSServer
+
+from . import FOR_EVER, PATIENCE, fetches_ended, in_threads
+
+LOOPBACK = "127.0.0.1"
+SCHEDULE = RefreshSchedule(deadline=FOR_EVER)
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+
+
+def in_child(check: Callable[[], bool]) -> bool:
+    """Return what the check says in a forked process; one that hangs there is killed, and has failed."""
+    with warnings.catch_warnings():
+        # Python 3.12 and later warn of what is tested here: a fork beside other threads.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        passed = False
+        try:
+            signal.alarm(int(PATIENCE))
+            passed = check()
+        finally:
+            os._exit(0 if passed else 1)
+    _, status = os.waitpid(child, 0)
+    return status == 0
+
+
+class CountedFetch:
+    """
+    Fetch a user pool's keys, and hang in the process that is told to.
+
+    Attributes:
+        calls: how many fetches began in this process, and before it was forked.
+        begun: set with the first.
+        gate: fetches that hang wait until it is open.
+        hangs_in: the process in which they do.
+    """
+
+    def __init__(self, pool: FakeUserPool) -> None:
+        self.calls = 0
+        self.begun = Event()
+        self.gate = Event()
+        self.hangs_in: int | None = None
+        self._pool = pool
+
+    def __call__(self, uri: str, timeout: float, /) -> bytes:
+        self.calls += 1
+        self.begun.set()
+        if self.hangs_in == os.getpid():
+            assert self.gate.wait(PATIENCE)
+        return self._pool.fetch(uri, timeout)
+
+
+@pytest.fixture
+def counted(pool: FakeUserPool) -> Iterator[CountedFetch]:
+    fetch = CountedFetch(pool)
+    yield fetch
+    fetch.gate.set()
+    fetches_ended()
+
+
+@needs_fork
+@pytest.mark.parametrize("prefetched", [pytest.param(False, id="cold"), pytest.param(True, id="with keys")])
+def test_forked_process_answers_by_itself(
+    pool: FakeUserPool, counted: CountedFetch, token: str, prefetched: bool
+) -> None:
+    """A worker process fetches its own keys, or goes on with those that were fetched before the fork."""
+    verifier = pool.verifier(fetch=counted)
+    if prefetched:
+        verifier.prefetch()
+
+    def check() -> bool:
+        first = verifier.verify(token)
+        return first == asyncio.run(verifier.averify(token)) and counted.calls == 1
+
+    assert in_child(check)
+    assert in_child(lambda: in_child(check))
+    assert counted.calls == int(prefetched)
+    assert verifier.verify(token).username == "jane"
+
+
+@needs_fork
+def test_process_forked_during_a_fetch_makes_its_own(pool: FakeUserPool, counted: CountedFetch, token: str) -> None:
+    """The parent's fetch does not exist in the child; in the parent it goes on, and so do those who wait for it."""
+    counted.hangs_in = os.getpid()
+    verifier = pool.verifier(fetch=counted, schedule=SCHEDULE)
+    waiters = [
+        *in_threads(5, lambda: verifier.verify(token)),
+        *in_threads(2, lambda: asyncio.run(verifier.averify(token))),
+    ]
+    assert counted.begun.wait(PATIENCE)
+    for _ in range(2):
+        assert in_child(lambda: verifier.verify(token).username == "jane" and counted.calls == 2)
+    assert not any(waiter.done() for waiter in waiters)
+    counted.gate.set()
+    assert [waiter.result(PATIENCE).username for waiter in waiters] == ["jane"] * 7
+    assert counted.calls == 1
+
+
+@needs_fork
+def test_process_forked_by_a_task_makes_its_own_fetch(pool: FakeUserPool, counted: CountedFetch, token: str) -> None:
+    """A fork in a running loop, beside a task that waits: the child has another loop, and the parent its own."""
+    counted.hangs_in = os.getpid()
+    verifier = pool.verifier(fetch=counted, schedule=SCHEDULE)
+
+    def check() -> bool:
+        return verifier.verify(token) == asyncio.run(verifier.averify(token)) and counted.calls == 2
+
+    async def fork() -> str | None:
+        waiter = asyncio.create_task(verifier.averify(token))
+        await asyncio.sleep(0)
+        assert await asyncio.to_thread(counted.begun.wait, PATIENCE)
+        assert in_child(check)
+        assert not waiter.done()
+        counted.gate.set()
+        return (await waiter).username
+
+    assert asyncio.run(fork()) == "jane"
+    assert counted.calls == 1
+
+
+@needs_fork
+def test_process_forked_while_a_thread_holds_the_lock_is_not_stuck(pool: FakeUserPool, counted: CountedFetch) -> None:
+    """The thread that held it does not exist in the child, and would never release it."""
+    kid = pool.access_key.kid
+    source = RemoteKeys({"issuer": "uri"}, schedule=RefreshSchedule(), fetch=counted)
+    with source._lock:  # pyright: ignore[reportPrivateUsage]
+        assert in_child(lambda: source.get("issuer", kid).kid == kid)
+    assert source.get("issuer", kid).kid == kid
+
+
+@needs_fork
+def test_processes_forked_under_load_are_not_stuck(pool: FakeUserPool, counted: CountedFetch, token: str) -> None:
+    """Wherever the other threads are at the fork, among locks, a full cache and fetches, the child verifies."""
+    verifier = pool.verifier(
+        fetch=counted, schedule=RefreshSchedule(fresh_for=0.0, deadline=FOR_EVER), token_cache_size=2
+    )
+    tokens = [pool.access_token() for _ in range(4)]
+    done = Event()
+
+    def load() -> int:
+        for verified, loaded in enumerate(cycle(tokens)):
+            if done.is_set():
+                return verified
+            assert verifier.verify(loaded).username == "jane"
+        raise AssertionError
+
+    threads = in_threads(4, load)
+    try:
+        for _ in range(15):
+            assert in_child(lambda: all(verifier.verify(one).username == "jane" for one in (*tokens, token)))
+    finally:
+        done.set()
+    assert all(thread.result(PATIENCE) > 0 for thread in threads)
+
+
+def by_issuer(pool: FakeUserPool) -> Verifier:
+    """Make a verifier for the pool's issuer."""
+    return CognitoVerifier.by_issuer({pool.issuer: pool.verifier()}.get)
+
+
+@needs_fork
+@pytest.mark.parametrize("make", [FakeUserPool.verifier, by_issuer])
+def test_process_forked_while_a_verifier_is_made_starts_clean(
+    pool: FakeUserPool, monkeypatch: pytest.MonkeyPatch, make: Callable[[FakeUserPool], Verifier]
+) -> None:
+    """Wherever a thread is in the middle of making one: what is half made keeps nothing from being reset."""
+    errors: list[object] = []
+    outcomes: list[bool] = []
+    # What a fork's callbacks raise goes there, and the others are not called.
+    monkeypatch.setattr(sys, "unraisablehook", errors.append)
+
+    def at_line(_: FrameType, event: str, __: object) -> Any:
+        if event == "line":
+            outcomes.append(in_child(lambda: not errors))
+        return at_line
+
+    def at_call(frame: FrameType, *_: object) -> Any:
+        is_being_made = frame.f_code.co_name == "__init__" and isinstance(frame.f_locals["self"], ForkSafe)
+        return at_line if is_being_made else None
+
+    def traced() -> Verifier:
+        before = sys.gettrace()
+        sys.settrace(at_call)
+        try:
+            return make(pool)
+        finally:
+            sys.settrace(before)
+
+    [verifier] = in_threads(1, traced)
+    assert verifier.result(PATIENCE).verify(pool.access_token()).username == "jane"
+    assert len(outcomes) > 10
+    assert all(outcomes)
+
+
+@needs_fork
+def test_process_forked_after_an_outage_began_recovers_by_itself(
+    pool: FakeUserPool, clock: FakeClock, token: str
+) -> None:
+    """The child inherits the backoff and not the parent's fate."""
+    answers: list[Callable[[str, float], bytes]] = []
+
+    def fetch(uri: str, timeout: float, /) -> bytes:
+        return answers[0](uri, timeout)
+
+    verifier = pool.verifier(fetch=fetch, timer=clock)
+
+    def unavailable() -> bool:
+        with pytest.raises(UnavailableError):
+            verifier.verify(token)
+        return True
+
+    assert unavailable()
+
+    def check() -> bool:
+        answers.append(pool.fetch)
+        still = unavailable()
+        clock.tick(1.0)
+        return still and verifier.verify(token).username == "jane"
+
+    assert in_child(check)
+    clock.tick(1.0)
+    assert unavailable()
+
+
+@pytest.fixture
+def served() -> Iterator[tuple[FakeUserPool, FakeUserPoolServer]]:
+    """Yield a user pool in real time, as other processes see it, and its server."""
+    pool = FakeUserPool()
+    with pool.serve() as server:
+        yield pool, server
+
+
+def environment(pool: FakeUserPool, jwks_uri: str) -> dict[str, str]:
+    """Return the environment of a process whose verifier is made from it."""
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "COGNITO_USER_POOL_ID": pool.user_pool_id,
+        "COGNITO_CLIENT_ID": pool.client_id,
+        "COGNITO_JWKS_URI": jwks_uri,
+        "COGNITO_ALLOW_INSECURE_HTTP": "true",
+    }
+
+
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+def test_worker_processes_each_fetch_once(served: tuple[FakeUserPool, FakeUserPoolServer], method: str) -> None:
+    """However a process was started, a verifier made in it works; principals and refusals come back from it whole."""
+    pool, server = served
+    tokens = [pool.access_token() for _ in range(6)]
+    command = [sys.executable, "-W", "error", "-m", "concurrency.workers", method, *tokens, "junk"]
+    output = subprocess.check_output(command, env=environment(pool, server.jwks_uri), timeout=PATIENCE)
+    *accepted, refused = json.loads(output)
+    assert {username for _, username in accepted} == {"jane"}
+    assert refused == [None, "malformed_token"]
+    assert server.count("jwks.json") == len({process for process, _ in accepted})
+
+
+@contextmanager
+def gunicorn(listener: socket.socket, variables: Mapping[str, str]) -> Generator[None]:
+    """Serve the preloaded application in two processes."""
+    options = ["--preload", "--workers", "2", "--bind", f"fd://{listener.fileno()}", "--log-level", "critical"]
+    command = [sys.executable, "-m", "gunicorn", *options, "concurrency.preloaded:app"]
+    process = subprocess.Popen(command, env=variables, pass_fds=[listener.fileno()])
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
+
+
+def ask_both(address: tuple[str, int], token: str) -> list[tuple[str, ...]]:
+    """Keep one worker busy with half a request while the other one answers; return process and caller of both."""
+    request = f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+    with socket.create_connection(address, PATIENCE) as slow, socket.create_connection(address, PATIENCE) as quick:
+        slow.sendall(request[:-2])
+        quick.sendall(request)
+        answers = [body_of(quick)]
+        slow.sendall(request[-2:])
+        answers.append(body_of(slow))
+    return [tuple(answer.decode().split()) for answer in answers]
+
+
+def body_of(connection: socket.socket) -> bytes:
+    """Read an answer to its end, and return its body."""
+    answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+    assert answer.startswith(b"HTTP/1.1 200")
+    return answer.partition(b"\r\n\r\n")[2]
+
+
+@needs_fork
+@pytest.mark.parametrize(
+    "variables, fetches",
+    [pytest.param({}, 2, id="cold"), pytest.param({"PREFETCH": "1"}, 1, id="with keys")],
+)
+def test_preloaded_application_is_served_by_each_forked_worker(
+    served: tuple[FakeUserPool, FakeUserPoolServer], variables: dict[str, str], fetches: int
+) -> None:
+    """gunicorn loads it, keys and all, and forks: each worker answers, and each sees a rotation by itself."""
+    pool, server = served
+    with (
+        socket.create_server((LOOPBACK, 0)) as listener,
+        gunicorn(listener, environment(pool, server.jwks_uri) | variables),
+    ):
+        (one, *_), (other, *_) = first = ask_both(listener.getsockname(), pool.access_token())
+        assert one != other
+        assert {username for _, username in first} == {"jane"}
+        assert server.count("jwks.json") == fetches
+        pool.rotate()
+        second = ask_both(listener.getsockname(), pool.access_token(username="joe"))
+        assert {*second} == {(one, "joe"), (other, "joe")}
+        assert server.count("jwks.json") == fetches + 2
+
+
+PROGRAM = """
+import asyncio, atexit, sys, threading
+from cognito_guard import CognitoVerifier, RefreshSchedule, UnavailableError, Verifier
+
+def verify():
+    verifier.verify(sys.argv[1])
+
+async def averify():
+    await verifier.averify(sys.argv[1])
+
+verifier = CognitoVerifier.from_env(schedule=RefreshSchedule(deadline=300.0))
+"""
+"""What each of the programs below begins with."""
+WAIT = "threading.Thread(target=verify, daemon=True).start(); sys.stdin.readline()"
+"""Begin a fetch on the way, and go on once the other end knows of it."""
+AWAIT = """
+async def main():
+    task = asyncio.create_task(averify())
+    await asyncio.to_thread(sys.stdin.readline)
+asyncio.run(main())
+"""
+AT_EXIT = """
+@atexit.register
+def late():
+    try:
+        verify()
+    except UnavailableError:
+        pass
+"""
+
+
+def ends_well(program: str, pool: FakeUserPool, server: FaultyJWKSServer, begun: Callable[[], None]) -> bool:
+    """Run a program, let it go on when it has begun, and tell whether it ends in time, with 0, and without a word."""
+    command = [sys.executable, "-W", "error", "-X", "dev", "-c", program, pool.access_token()]
+    process = subprocess.Popen(
+        command,
+        env=environment(pool, server.jwks_uri),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    with process:
+        try:
+            begun()
+            output, _ = process.communicate(b"\n", PATIENCE)
+        finally:
+            process.kill()
+    assert output == b""
+    return process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        pytest.param(WAIT, id="its main thread ends"),
+        pytest.param(f"{WAIT}; sys.exit(0)", id="it exits"),
+        pytest.param(f"{WAIT}; del verifier, verify", id="it forgets its verifier"),
+        pytest.param(AWAIT, id="its event loop ends"),
+    ],
+)
+def test_program_that_ends_during_a_fetch_ends_at_once(rest: str) -> None:
+    """A fetch in flight keeps no process alive, and says nothing on the way out."""
+    pool = FakeUserPool()
+    with FaultyJWKSServer(pool) as server:
+        server.down(Fault.HANG)
+        assert ends_well(f"{PROGRAM}{rest}", pool, server, lambda: server.wait_until_hanging(timeout=PATIENCE))
+
+
+def test_program_that_verifies_while_it_exits_is_served_or_told() -> None:
+    """The fetch works where Python still starts threads then, and elsewhere it is one that failed."""
+    pool = FakeUserPool()
+    with FaultyJWKSServer(pool) as server:
+        assert ends_well(f"{PROGRAM}{AT_EXIT}", pool, server, lambda: None)
