@@ -14,12 +14,12 @@ from typing import Any
 from cognito_guard import CognitoVerifier, HTTPSFetch, RefreshSchedule, UnavailableError, UnknownKeyError
 from cognito_guard.testing import FakeClock, FakeUserPool, FakeUserPoolServer
 
-from .harness import Figure, single, spread
+from .harness import Effort, Figure, single, spread
 
 _SLOW = 0.2
 
 
-def run() -> list[Figure]:
+def run(_: Effort) -> list[Figure]:
     """Measure each moment once; counts are exact, times are of this run."""
     return [
         *_cold_start("100 threads", _by_threads),

@@ -6,98 +6,123 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Sequence
+from base64 import urlsafe_b64encode
+from collections.abc import Sequence
+from typing import TypeAlias
 
-from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.hazmat.primitives.hashes import SHA256
+from cognito_guard import CognitoVerifier, InvalidTokenError, Reason
+from cognito_guard.testing import FakeClock, FakeUserPool
 
-from cognito_guard import CognitoVerifier, InvalidTokenError, Reason, ResourceServer
-from cognito_guard.testing import FakeUserPool
+from .harness import Batch, Effort, Figure, pin, ratios
+from .subjects import TRANSACTIONS, access_tokens, bare_check, each, each_awaited, id_tokens, shuffled
 
-from .harness import Batch, Figure, pin, ratios
-
-TOKENS = 2000
-_TRANSACTIONS = ResourceServer("transactions", {"get": "Read", "post": "Write"})
+Case: TypeAlias = tuple[Batch, float | None]
+Forgeries: TypeAlias = tuple[Sequence[str], Reason, float | None]
+"""Tokens to refuse, why, and the bar."""
 _JUNK_CHARS = 100_000
+_FEW = 200
 
 
-def run() -> list[Figure]:
+def run(effort: Effort) -> list[Figure]:
     """Measure on one core."""
     pin()
-    pool = FakeUserPool(resource_servers=[_TRANSACTIONS])
-    access, ids = _access_tokens(pool), _id_tokens(pool)
+    pool = FakeUserPool(resource_servers=[TRANSACTIONS])
+    access, ids = access_tokens(pool, effort.tokens), id_tokens(pool, effort.tokens)
+    with asyncio.Runner() as runner:
+        cases = {
+            **_new(pool, access, ids, runner),
+            **_seen(pool, access, ids, runner),
+            **_refused(pool, access, runner),
+        }
+        return ratios(cases, control=bare_check(pool.access_key.private_key.public_key(), access), effort=effort)
+
+
+def _new(pool: FakeUserPool, access: Sequence[str], ids: Sequence[str], runner: asyncio.Runner) -> dict[str, Case]:
+    """Return what costs the whole verification each time."""
+    verifier = pool.verifier(token_cache_size=0)
+    id_verifier = pool.verifier(token_use="id", token_cache_size=0)
+    _check(verifier, access[0])
+    _check(id_verifier, ids[0])
+    return {
+        "access token, new": (each(verifier.verify, access), 1.60),
+        "access token, new, awaited": (each_awaited(runner, verifier.averify, access), None),
+        "ID token, new": (each(id_verifier.verify, ids), 1.75),
+    }
+
+
+def _seen(pool: FakeUserPool, access: Sequence[str], ids: Sequence[str], runner: asyncio.Runner) -> dict[str, Case]:
+    """Return what is remembered, in random order, from the request's header to the principal."""
     verifier, id_verifier = pool.verifier(), pool.verifier(token_use="id")
-    verified = verifier.verify(access[0])
-    assert verified.username == "user0"
-    assert verified.scopes >= {"transactions/get"}
-    assert id_verifier.verify(ids[0]).username == "user0"
-    accepted: dict[str, tuple[Batch, float | None]] = {
-        "access token, new": (_each(verifier.verify, access), 1.60),
-        "ID token, new": (_each(id_verifier.verify, ids), 1.75),
-        "access token, new, await": (_each_awaited(verifier, access), None),
+    for token in access:
+        _check(verifier, token)
+    for token in ids:
+        _check(id_verifier, token)
+    texts, id_texts = shuffled(access), shuffled(ids)
+    in_bytes = [[(b"authorization", f"Bearer {token}".encode())] for token in texts]
+    in_text = [{"Authorization": f"Bearer {token}"} for token in texts]
+    return {
+        "access token, seen": (each(verifier.verify, texts), 0.15),
+        "access token, seen, from the header's bytes": (each(verifier.authenticate, in_bytes), 0.15),
+        "access token, seen, from the header's text": (each(verifier.authenticate, in_text), None),
+        "access token, seen, awaited": (each_awaited(runner, verifier.averify, texts), 0.15),
+        "ID token, seen": (each(id_verifier.verify, id_texts), 0.15),
     }
-    refused = {
-        name: (_refusals(verifier, tokens, reason), bar)
-        for name, (tokens, reason, bar) in _bad_tokens(pool, access).items()
+
+
+def _refused(pool: FakeUserPool, access: Sequence[str], runner: asyncio.Runner) -> dict[str, Case]:
+    verifier = pool.verifier()
+    refused: dict[str, Case] = {
+        f"refused: {name}": (_refusals(verifier, tokens, reason), bar)
+        for name, (tokens, reason, bar) in _forgeries(pool, access).items()
     }
-    return ratios({**accepted, **refused}, control=_bare_check(pool, access))
+    bad_signatures = _bad_signatures(access)
+    replays, clock = access[:_FEW], FakeClock(pool.clock())
+    late = pool.verifier(clock=clock)
+    for token in replays:
+        late.verify(token)
+    clock.tick(24 * 3600)
+    return {
+        **refused,
+        "refused: bad signature, awaited": (_awaited_refusals(runner, verifier, bad_signatures), None),
+        "refused: expired, seen before": (_refusals(late, replays, Reason.EXPIRED), 0.20),
+        "refused: expired, seen before, awaited": (_awaited_refusals(runner, late, replays), None),
+    }
 
 
-def _access_tokens(pool: FakeUserPool) -> list[str]:
-    scopes = ["openid", *_TRANSACTIONS.scopes]
-    return [
-        pool.access_token(username=f"user{n}", scopes=scopes, groups=["tellers", "auditors"], from_oauth_endpoint=True)
-        for n in range(TOKENS)
-    ]
+def _forgeries(pool: FakeUserPool, good: Sequence[str]) -> dict[str, Forgeries]:
+    parts = [token.split(".") for token in good[:_FEW]]
+
+    def with_header(header: bytes) -> list[str]:
+        segment = urlsafe_b64encode(header).rstrip(b"=").decode()
+        return [".".join((segment, payload, signature)) for _, payload, signature in parts]
+
+    bad_payload = [".".join((header, "!" + payload[1:], signature)) for header, payload, signature in parts]
+    foreign = access_tokens(FakeUserPool("eu-west-1_Foreign", resource_servers=[TRANSACTIONS]), len(parts))
+    return {
+        "not a JWT": (["not a token"], Reason.MALFORMED_TOKEN, 0.10),
+        "100 KB of A": (["A" * _JUNK_CHARS], Reason.OVERSIZED_TOKEN, 0.05),
+        "100 KB of dots": (["." * _JUNK_CHARS], Reason.OVERSIZED_TOKEN, 0.05),
+        "bad base64 in the payload": (bad_payload, Reason.MALFORMED_TOKEN, 0.20),
+        "alg none": (with_header(b'{"alg":"none","kid":"k"}'), Reason.UNSUPPORTED_ALGORITHM, 0.30),
+        "alg HS256": (with_header(b'{"alg":"HS256","kid":"k"}'), Reason.UNSUPPORTED_ALGORITHM, 0.30),
+        "unknown kid": (with_header(b'{"alg":"RS256","kid":"k"}'), Reason.UNKNOWN_KEY, 0.30),
+        "foreign issuer": (foreign, Reason.WRONG_ISSUER, None),
+        "bad signature": (_bad_signatures(good), Reason.INVALID_SIGNATURE, 1.60),
+        "expired": (access_tokens(pool, len(parts), expires_in=-60), Reason.EXPIRED, None),
+    }
 
 
-def _id_tokens(pool: FakeUserPool) -> list[str]:
-    attributes = {"tenant": "t-42", "department": "accounts payable", "employee": 4711, "locale": "de-DE", "beta": True}
-    return [
-        pool.id_token(
-            username=f"user{n}", attributes=attributes, groups=["tellers", "auditors"], from_oauth_endpoint=True
-        )
-        for n in range(TOKENS)
-    ]
+def _bad_signatures(good: Sequence[str]) -> list[str]:
+    """Return tokens that carry each other's signatures."""
+    parts = [token.split(".") for token in good[:_FEW]]
+    return [".".join((*parts[n][:2], parts[n - 1][2])) for n in range(len(parts))]
 
 
-def _bare_check(pool: FakeUserPool, tokens: Sequence[str]) -> Batch:
-    """Return the control: nothing but RSA, everything prepared."""
-    check = pool.access_key.private_key.public_key().verify
-    padding, algorithm = PKCS1v15(), SHA256()
-    prepared: list[tuple[bytes, bytes]] = []
-    for token in tokens:
-        message, _, signature = token.rpartition(".")
-        prepared.append((urlsafe_b64decode(signature + "=="), message.encode()))
-    endless = itertools.cycle(prepared)
-
-    def batch(size: int) -> None:
-        for signature, message in itertools.islice(endless, size):
-            check(signature, message, padding, algorithm)
-
-    return batch
-
-
-def _each(verify: Callable[[str], object], tokens: Sequence[str]) -> Batch:
-    endless = itertools.cycle(tokens)
-
-    def batch(size: int) -> None:
-        for token in itertools.islice(endless, size):
-            verify(token)
-
-    return batch
-
-
-def _each_awaited(verifier: CognitoVerifier, tokens: Sequence[str]) -> Batch:
-    endless = itertools.cycle(tokens)
-    loop = asyncio.new_event_loop()
-
-    async def run_batch(size: int) -> None:
-        for token in itertools.islice(endless, size):
-            await verifier.averify(token)
-
-    return lambda size: loop.run_until_complete(run_batch(size))
+def _check(verifier: CognitoVerifier, token: str) -> None:
+    principal = verifier.verify(token)
+    assert principal.username is not None
+    assert principal.username.startswith("user")
+    assert principal.groups == {"tellers", "auditors"}
 
 
 def _refusals(verifier: CognitoVerifier, tokens: Sequence[str], reason: Reason) -> Batch:
@@ -120,26 +145,15 @@ def _refusals(verifier: CognitoVerifier, tokens: Sequence[str], reason: Reason) 
     return batch
 
 
-def _bad_tokens(pool: FakeUserPool, good: Sequence[str]) -> dict[str, tuple[list[str], Reason, float | None]]:
-    parts = [token.split(".") for token in good[:200]]
+def _awaited_refusals(runner: asyncio.Runner, verifier: CognitoVerifier, tokens: Sequence[str]) -> Batch:
+    endless = itertools.cycle(tokens)
 
-    def with_header(header: bytes) -> list[str]:
-        segment = urlsafe_b64encode(header).rstrip(b"=").decode()
-        return [".".join((segment, payload, signature)) for _, payload, signature in parts]
+    async def run(size: int) -> None:
+        for token in itertools.islice(endless, size):
+            try:
+                await verifier.averify(token)
+            except InvalidTokenError:
+                continue
+            raise AssertionError("accepted")
 
-    other_signatures = [".".join((*parts[n][:2], parts[n - 1][2])) for n in range(len(parts))]
-    bad_payload = [".".join((header, "!" + payload[1:], signature)) for header, payload, signature in parts]
-    expired = [pool.access_token(username=f"user{n}", expires_in=-60) for n in range(200)]
-    foreign = FakeUserPool("eu-west-1_Foreign")
-    return {
-        "refused: not a JWT": (["not a token"], Reason.MALFORMED_TOKEN, 0.10),
-        "refused: 100 KB of A": (["A" * _JUNK_CHARS], Reason.OVERSIZED_TOKEN, 0.05),
-        "refused: 100 KB of dots": (["." * _JUNK_CHARS], Reason.OVERSIZED_TOKEN, 0.05),
-        "refused: bad base64 in the payload": (bad_payload, Reason.MALFORMED_TOKEN, 0.20),
-        "refused: alg none": (with_header(b'{"alg":"none","kid":"k"}'), Reason.UNSUPPORTED_ALGORITHM, 0.30),
-        "refused: alg HS256": (with_header(b'{"alg":"HS256","kid":"k"}'), Reason.UNSUPPORTED_ALGORITHM, 0.30),
-        "refused: unknown kid": (with_header(b'{"alg":"RS256","kid":"k"}'), Reason.UNKNOWN_KEY, 0.30),
-        "refused: foreign issuer": ([foreign.access_token() for _ in range(200)], Reason.WRONG_ISSUER, None),
-        "refused: bad signature": (other_signatures, Reason.INVALID_SIGNATURE, 1.60),
-        "refused: expired": (expired, Reason.EXPIRED, None),
-    }
+    return lambda size: runner.run(run(size))

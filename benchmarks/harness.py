@@ -1,7 +1,8 @@
 """
 Measure cases side by side in one process, and report them as ratios.
 
-Absolute times differ by machine and by the minute; the ratio of two cases of the same round holds.
+Absolute times differ by machine and by the minute; the ratio of two cases of the same round holds.  Processor
+time is what is measured, so that a case that another process interrupts is no slower for it.
 """
 
 from __future__ import annotations
@@ -14,11 +15,36 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeAlias
 
 Batch: TypeAlias = Callable[[int], None]
 """Run a case so many times."""
-ROUNDS = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effort:
+    """
+    Say how much to measure.
+
+    Attributes:
+        rounds: each takes every case once, in an order of its own; at least 2.
+        batch: runs of a case in a round.
+        tokens: how many tokens are alive.
+        full: measure also what takes many minutes.
+        timer: seconds, of processor time by default.
+    """
+
+    rounds: int = 60
+    batch: int = 200
+    tokens: int = 2000
+    full: bool = False
+    timer: Callable[[], float] = time.process_time
+
+
+QUICK = Effort(rounds=3, batch=5, tokens=20)
+"""Enough to see that everything works, too little to believe a figure."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +57,10 @@ class Figure:
         value: the median.
         low: the tenth percentile.
         high: the ninetieth percentile.
-        unit: "x raw" for a ratio to the bare RSA check, else "ms" or "fetches".
-        bar: what it may be at most, or None.
+        unit: what the value counts: "x raw" for a ratio to the bare RSA check, "ms", "fetches", ...
+        bar: what it may be at most (at least where more is better), or None.
+        more_is_better: which way the bar holds.
+        note: what else there is to know.
     """
 
     name: str
@@ -41,17 +69,53 @@ class Figure:
     high: float
     unit: str
     bar: float | None = None
+    more_is_better: bool = False
+    note: str = ""
 
     @property
     def holds(self) -> bool:
         """Whether the bar is held."""
-        return self.bar is None or self.value <= self.bar
+        if self.bar is None:
+            return True
+        return self.value >= self.bar if self.more_is_better else self.value <= self.bar
 
     def line(self) -> str:
         """Return the figure as a line of a table."""
         spread = f"{self.low:.3g} to {self.high:.3g}" if self.low != self.high else ""
         bar = "" if self.bar is None else f"{'holds' if self.holds else 'MISSED'}  (bar {self.bar:g})"
-        return f"{self.name:44} {self.value:8.3f} {self.unit:8} {spread:18} {bar}".rstrip()
+        return f"{self.name:58} {self.value:10.3f} {self.unit:10} {spread:18} {bar or self.note}".rstrip()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Absent:
+    """
+    Stand for a figure that could not be measured here.
+
+    Attributes:
+        name: what was to be measured.
+        why: what is missing.
+    """
+
+    name: str
+    why: str
+
+    @property
+    def holds(self) -> bool:
+        """Nothing was measured, so that nothing was missed."""
+        return True
+
+    def line(self) -> str:
+        """Return a line of a table."""
+        return f"{self.name:58} not measured: {self.why}"
+
+
+Result: TypeAlias = Figure | Absent
+
+
+def measured(name: str, effort: Effort) -> list[Result]:
+    """Run one benchmark in this process."""
+    results: list[Result] = import_module(f"{__package__}.bench_{name}").run(effort)
+    return results
 
 
 def single(name: str, value: float, unit: str, bar: float | None = None) -> Figure:
@@ -59,82 +123,104 @@ def single(name: str, value: float, unit: str, bar: float | None = None) -> Figu
     return Figure(name=name, value=value, low=value, high=value, unit=unit, bar=bar)
 
 
-def ratios(
-    cases: Mapping[str, tuple[Batch, float | None]], *, control: Batch, size: int = 100, rounds: int = ROUNDS
-) -> list[Figure]:
+def spread(
+    name: str,
+    values: Sequence[float],
+    unit: str,
+    bar: float | None = None,
+    *,
+    more_is_better: bool = False,
+    note: str = "",
+) -> Figure:
+    """Return a figure of several measurements, at least two."""
+    deciles = statistics.quantiles(values, n=10, method="inclusive")
+    return Figure(
+        name=name,
+        value=statistics.median(values),
+        low=deciles[0],
+        high=deciles[-1],
+        unit=unit,
+        bar=bar,
+        more_is_better=more_is_better,
+        note=note,
+    )
+
+
+def shuffled_rounds(cases: Sequence[str], rounds: int) -> list[list[str]]:
+    """Return so many rounds of all cases, each in an order of its own, the same ones in each run."""
+    order = random.Random(1)
+    return [order.sample(cases, len(cases)) for _ in range(rounds)]
+
+
+def times(batches: Mapping[str, Batch], effort: Effort) -> dict[str, list[float]]:
+    """Return the seconds that each batch took in each round."""
+    seconds: dict[str, list[float]] = {name: [] for name in batches}
+    gc.collect()
+    for names in shuffled_rounds(list(batches), effort.rounds):
+        for name in names:
+            start = effort.timer()
+            batches[name](effort.batch)
+            seconds[name].append(effort.timer() - start)
+    return seconds
+
+
+def ratios(cases: Mapping[str, tuple[Batch, float | None]], *, control: Batch, effort: Effort) -> list[Figure]:
     """
     Time each case against the control of the same round.
 
     Args:
         cases: names to batches and bars.
         control: what a ratio of 1 is.
-        size: runs in a batch.
-        rounds: each takes all cases and the control once, in an order of its own.
+        effort: how much to measure.
     """
-    measured: dict[str, list[float]] = {name: [] for name in cases}
-    batches: dict[str, Batch] = {"": control, **{name: batch for name, (batch, _) in cases.items()}}
-    order = random.Random(1)
-    gc.collect()
-    for _ in range(rounds):
-        names = list(batches)
-        order.shuffle(names)
-        seconds = {name: _timed(batches[name], size) for name in names}
-        for name, values in measured.items():
-            values.append(seconds[name] / seconds[""])
-    return [_figure(name, values, "x raw", cases[name][1]) for name, values in measured.items()]
+    seconds = times({"": control, **{name: batch for name, (batch, _) in cases.items()}}, effort)
+    return [spread(name, _over(seconds[name], seconds[""]), "x raw", bar) for name, (_, bar) in cases.items()]
 
 
 def added(
-    name: str, *, bare: Batch, checked: Batch, guarded: Batch, bar: float | None, size: int = 50, rounds: int = ROUNDS
-) -> Figure:
+    guarded: Mapping[str, tuple[Batch, float | None]], *, bare: Batch, checked: Batch, effort: Effort
+) -> list[Figure]:
     """
-    Return what a guard adds to a route, as a multiple of what a bare RSA check adds in the same place.
+    Return what guards add to a route, as multiples of what a bare RSA check adds in the same place.
 
     Args:
-        name: what is measured.
+        guarded: names to batches behind a guard, and bars.
         bare: the route without any guard.
         checked: the route with nothing but the check.
-        guarded: the route behind the guard.
-        bar: what the multiple may be at most.
-        size: requests in a batch.
-        rounds: each takes all three once, in an order of its own.
+        effort: how much to measure.
     """
-    batches = {"bare": bare, "checked": checked, "guarded": guarded}
-    order = random.Random(2)
-    values: list[float] = []
-    gc.collect()
-    for _ in range(rounds):
-        names = list(batches)
-        order.shuffle(names)
-        seconds = {kind: _timed(batches[kind], size) for kind in names}
-        values.append((seconds["guarded"] - seconds["bare"]) / (seconds["checked"] - seconds["bare"]))
-    return _figure(name, values, "x check", bar)
-
-
-def spread(name: str, values: Sequence[float], unit: str, bar: float | None = None) -> Figure:
-    """Return a figure of several measurements."""
-    return _figure(name, values, unit, bar)
+    # Names that no case has.
+    batches = {" bare": bare, " checked": checked, **{name: batch for name, (batch, _) in guarded.items()}}
+    seconds = times(batches, effort)
+    check = _less(seconds[" checked"], seconds[" bare"])
+    return [
+        spread(name, _over(_less(seconds[name], seconds[" bare"]), check), "x check", bar)
+        for name, (_, bar) in guarded.items()
+    ]
 
 
 def machine() -> dict[str, Any]:
     """Return what the figures were measured on."""
-    import cryptography
-    import jwt
     from cryptography.hazmat.backends.openssl import backend
 
+    packages = ("cognito-guard", "cryptography", "pyjwt", "cachetools", "pybase64", "orjson", "uvicorn", "uvloop")
     return {
         "python": platform.python_version(),
         "machine": platform.machine(),
         "cores": os.cpu_count(),
-        "cryptography": cryptography.__version__,
         "openssl": backend.openssl_version_text(),
-        "pyjwt": jwt.__version__,
+        **{name: installed for name in packages if (installed := _version(name))},
     }
 
 
-def as_json(figures: Sequence[Figure]) -> list[dict[str, Any]]:
-    """Return figures as plain data."""
-    return [asdict(figure) for figure in figures]
+def as_json(results: Sequence[Result]) -> list[dict[str, Any]]:
+    """Return results as plain data."""
+    return [asdict(result) for result in results]
+
+
+def result_of(data: Mapping[str, Any]) -> Result:
+    """Return the result that was plain data."""
+    return Absent(**data) if "why" in data else Figure(**data)
 
 
 def pin() -> None:
@@ -143,12 +229,16 @@ def pin() -> None:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 
-def _timed(batch: Batch, size: int) -> float:
-    start = time.perf_counter()
-    batch(size)
-    return time.perf_counter() - start
+def _over(dividends: Sequence[float], divisors: Sequence[float]) -> list[float]:
+    return [dividend / divisor for dividend, divisor in zip(dividends, divisors, strict=True)]
 
 
-def _figure(name: str, values: Sequence[float], unit: str, bar: float | None) -> Figure:
-    deciles = statistics.quantiles(values, n=10)
-    return Figure(name=name, value=statistics.median(values), low=deciles[0], high=deciles[-1], unit=unit, bar=bar)
+def _less(values: Sequence[float], others: Sequence[float]) -> list[float]:
+    return [value - other for value, other in zip(values, others, strict=True)]
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
