@@ -45,20 +45,20 @@ PIECES = st.lists(st.sampled_from([*_SIGNS, *_TEXTS, *_NUMBERS]), max_size=12).m
 
 def strictly(data: bytes) -> object:
     """Return what the standard library alone reads, or None for what it refuses."""
-    shortcut = jws._canonical_object  # pyright: ignore[reportPrivateUsage]
-    jws._canonical_object = lambda data: None  # pyright: ignore[reportPrivateUsage]
+    active = jws._value_of  # pyright: ignore[reportPrivateUsage]
+    jws._value_of = jws._strict_value  # pyright: ignore[reportPrivateUsage]
     try:
         return jws.json_object(data)
     except jws.NotStrictError:
         return None
     finally:
-        jws._canonical_object = shortcut  # pyright: ignore[reportPrivateUsage]
+        jws._value_of = active  # pyright: ignore[reportPrivateUsage]
 
 
 def test_extra_is_used_where_it_is_installed() -> None:
     """Nobody has to ask for it twice."""
     module = "cognito_guard.tokens." + ("speed" if IS_INSTALLED else "jws")
-    assert jws._canonical_object.__module__ == module  # pyright: ignore[reportPrivateUsage]
+    assert jws._value_of.__module__ == module  # pyright: ignore[reportPrivateUsage]
 
 
 @given(data=WRITTEN | PIECES | st.binary(max_size=20))

@@ -11,12 +11,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hashes import SHA256, SHA512
 
 from ..errors import CognitoGuardError, InvalidSignatureError
 from ..tokens.jws import MAX_KEY_ID_CHARS, NotStrictError, decode_base64url, is_array, json_object
@@ -30,6 +30,7 @@ MAX_RSA_BITS = 8192
 
 _PADDING = PKCS1v15()
 _HASH = SHA256()
+_LONG_HASH = SHA512()
 _PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 _MIN_EXPONENT = 65537
 _MAX_EXPONENT = 2**32 - 1
@@ -61,13 +62,41 @@ class Key:
             raise InvalidSignatureError from cause
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Key) and self.kid == other.kid and self._public_key == other._public_key
+        # Of one type: the same numbers under another algorithm are another key.
+        return (
+            isinstance(other, Key)
+            and type(other) is type(self)
+            and self.kid == other.kid
+            and self._public_key == other._public_key
+        )
 
     def __hash__(self) -> int:
         return hash(self.kid)
 
     def __repr__(self) -> str:
         return f"<Key RSA {self._public_key.key_size}>"
+
+
+class RS512Key(Key):
+    """Hold a key of the service behind identity pools, which signs with RS512 and nothing else."""
+
+    __slots__ = ()
+
+    def check_signature(self, signature: bytes, message: bytes) -> None:
+        """
+        Check an RS512 signature (RFC 7518 §3.3).
+
+        Raises:
+            InvalidSignatureError: it is not this key's signature of the message.
+        """
+        try:
+            self._public_key.verify(signature, message, _PADDING, _LONG_HASH)
+        except InvalidSignature as cause:
+            raise InvalidSignatureError from cause
+
+
+RSAAlgorithmName = Literal["RS256", "RS512"]
+_KEY_TYPES: Mapping[RSAAlgorithmName, type[Key]] = {"RS256": Key, "RS512": RS512Key}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,29 +113,36 @@ class KeySet:
     skipped: int
 
     @classmethod
-    def from_json(cls, data: bytes) -> KeySet:
+    def from_json(cls, data: bytes, *, algorithm: RSAAlgorithmName = "RS256", max_keys: int = MAX_KEYS) -> KeySet:
         """
         Read a JWKS document.
 
+        Args:
+            data: the document.
+            algorithm: what usable keys are for; one that states another is not usable.
+            max_keys: how many entries it may have.
+
         Raises:
-            InvalidKeySetError: no strict JSON object with a list `keys` of at most MAX_KEYS entries, or
+            InvalidKeySetError: no strict JSON object with a list `keys` of at most so many entries, or
                 none of them usable.
         """
         try:
             document = json_object(data)
         except NotStrictError as cause:
             raise InvalidKeySetError("the document is not one strict JSON object") from cause
-        return cls.from_document(document)
+        return cls.from_document(document, algorithm=algorithm, max_keys=max_keys)
 
     @classmethod
-    def from_document(cls, document: Mapping[str, Any]) -> KeySet:
+    def from_document(
+        cls, document: Mapping[str, Any], *, algorithm: RSAAlgorithmName = "RS256", max_keys: int = MAX_KEYS
+    ) -> KeySet:
         """Read a JWKS document that is parsed already; raise as `from_json` does."""
         jwks = document.get("keys")
         if not is_array(jwks):
             raise InvalidKeySetError("the document has no list of keys")
-        if len(jwks) > MAX_KEYS:
+        if len(jwks) > max_keys:
             raise InvalidKeySetError("the document has more keys than the limit")
-        usable = [key for key in map(_usable_key, jwks) if key is not None]
+        usable = [key for jwk in jwks if (key := _usable_key(jwk, algorithm)) is not None]
         keys: dict[str, Key] = {}
         ambiguous: set[str] = set()
         for key in usable:
@@ -127,7 +163,7 @@ NO_KEYS = KeySet(by_kid=MappingProxyType({}), skipped=0)
 """What is held before the first answer."""
 
 
-def _usable_key(jwk: Any) -> Key | None:
+def _usable_key(jwk: Any, algorithm: RSAAlgorithmName) -> Key | None:
     """Return the key of a JWK that is a public RSA signature key of sound size, or None."""
     if not isinstance(jwk, dict):
         return None
@@ -136,7 +172,7 @@ def _usable_key(jwk: Any) -> Key | None:
     if (
         members.get("kty") != "RSA"
         or members.get("use", "sig") != "sig"
-        or members.get("alg", "RS256") != "RS256"
+        or members.get("alg", algorithm) != algorithm
         or not isinstance(key_ops, list)
         or "verify" not in key_ops
         or not isinstance(kid, str)
@@ -145,7 +181,7 @@ def _usable_key(jwk: Any) -> Key | None:
         or not _sound_numbers(members.get("n"), members.get("e"))
     ):
         return None
-    return _parsed(kid, members)
+    return _parsed(kid, members, _KEY_TYPES[algorithm])
 
 
 def _sound_numbers(modulus: Any, exponent: Any) -> bool:
@@ -163,7 +199,7 @@ def _sound_numbers(modulus: Any, exponent: Any) -> bool:
     return sound_modulus and _MIN_EXPONENT <= e <= _MAX_EXPONENT and e % 2 == 1
 
 
-def _parsed(kid: str, jwk: Mapping[str, Any]) -> Key | None:
+def _parsed(kid: str, jwk: Mapping[str, Any], key_type: type[Key]) -> Key | None:
     # Imported with the first keys and not with the package: PyJWT is most of its import time.
     from jwt.algorithms import RSAAlgorithm
     from jwt.exceptions import PyJWTError
@@ -173,4 +209,4 @@ def _parsed(kid: str, jwk: Mapping[str, Any]) -> Key | None:
         key = RSAAlgorithm.from_jwk(json.dumps(public))
     except (PyJWTError, ValueError):
         return None
-    return Key(kid, key) if isinstance(key, RSAPublicKey) else None
+    return key_type(kid, key) if isinstance(key, RSAPublicKey) else None

@@ -14,9 +14,10 @@ import re
 from binascii import a2b_base64
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import partial
+from dataclasses import dataclass
+from json.scanner import make_scanner
 from types import MappingProxyType
-from typing import Any, NamedTuple, NoReturn, TypeAlias, TypeGuard
+from typing import Any, NamedTuple, NoReturn, Protocol, TypeAlias, TypeGuard, cast
 
 from ..errors import MalformedTokenError, Reason, UnsupportedAlgorithmError
 
@@ -48,8 +49,32 @@ class UnverifiedToken(NamedTuple):
         return f"<UnverifiedToken, {len(self.signing_input)} bytes signed>"
 
 
+class _Decode(Protocol):
+    def __call__(self, data: bytes, /, *, strict_mode: bool) -> bytes: ...
+
+
 class NotStrictError(ValueError):
     """Say that bytes are not in the one strict form; never leaves the library."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """
+    Hold what the tokens of one maker look like.
+
+    Attributes:
+        algorithm: the one `alg` that they are signed with.
+        types: the values of `typ`, in lower case, that they may have; none at all is always right.
+        is_padded: whether segments may be padded to a multiple of four, against RFC 7515 §2.
+    """
+
+    algorithm: str
+    types: frozenset[str]
+    is_padded: bool = False
+
+
+USER_POOL_FORM = Form(algorithm="RS256", types=frozenset({"jwt", "application/jwt", "at+jwt", "application/at+jwt"}))
+"""What user pools issue."""
 
 
 def parse(
@@ -57,6 +82,7 @@ def parse(
     *,
     max_bytes: int = MAX_TOKEN_BYTES,
     known_headers: Mapping[bytes, str] = MappingProxyType({}),
+    form: Form = USER_POOL_FORM,
 ) -> UnverifiedToken:
     """
     Split a compact JWS and read its header and claims.
@@ -66,10 +92,11 @@ def parse(
         max_bytes: the longest token looked at.
         known_headers: header segments judged before, to their key IDs: a pool has two, and reading
             one anew is a tenth of the signature check.
+        form: whose tokens are read.
 
     Raises:
         MalformedTokenError: not a strict compact JWS of two JSON objects, or too long, or a JWE.
-        UnsupportedAlgorithmError: `alg` is not RS256.
+        UnsupportedAlgorithmError: `alg` is not the form's.
     """
     if not isinstance(token, str) or not token.isascii():
         raise MalformedTokenError("the token is not ASCII text")
@@ -81,14 +108,23 @@ def parse(
     if len(segments) != _JWS_SEGMENTS:
         _refuse_segments(len(segments))
     header_segment, payload_segment, signature_segment = segments
+    # Signed is the text as it stands, with its padding where it has some.
+    signing_input = text[: -len(signature_segment) - 1]
     try:
+        if form.is_padded:
+            header_segment, payload_segment, signature_segment = map(_without_padding, segments)
         # The header first: most forgeries are judged by it, for a fraction of the work.
-        kid = known_headers.get(header_segment) or _key_id(json_object(decode_base64url(header_segment)))
+        kid = known_headers.get(header_segment) or _key_id(json_object(decode_base64url(header_segment)), form)
         claims = json_object(decode_base64url(payload_segment))
         signature = decode_base64url(signature_segment)
     except NotStrictError as cause:
         raise MalformedTokenError("the token is not three strict base64url segments with JSON objects") from cause
-    return UnverifiedToken._make((header_segment, kid, claims, text[: -len(signature_segment) - 1], signature))
+    return UnverifiedToken._make((header_segment, kid, claims, signing_input, signature))
+
+
+def header_of(unverified: UnverifiedToken) -> JSONObject:
+    """Return the JOSE header of a parsed token: nobody has vouched for it yet."""
+    return json_object(decode_base64url(unverified.header_segment))
 
 
 def decode_base64url(segment: bytes) -> bytes:
@@ -103,7 +139,7 @@ def decode_base64url(segment: bytes) -> bytes:
     if rest and segment[-1] not in _LAST_CHARACTERS[rest]:
         raise NotStrictError("not canonical base64url")
     try:
-        return _decode(segment.translate(_TO_BASE64) + _PADDING[rest])
+        return _decode(segment.translate(_TO_BASE64) + _PADDING[rest], strict_mode=True)
     except ValueError as cause:
         raise NotStrictError("not base64url") from cause
 
@@ -117,12 +153,11 @@ def json_object(data: bytes) -> JSONObject:
     """
     value: Any = None
     try:
-        # Brackets bound the depth from above; only a suspicious text is walked.
-        if data.count(b"{") + data.count(b"[") <= MAX_JSON_DEPTH or _is_shallow(data):
-            value = _canonical_object(data)
-            if value is None:
-                value = _strict_value(data)
-    except (ValueError, RecursionError):
+        # Most texts are flat.  Of the rest brackets bound the depth from above; only a suspicious text is walked.
+        is_flat = data.rfind(b"{") <= 0 and b"[" not in data
+        if is_flat or data.count(b"{") + data.count(b"[") <= MAX_JSON_DEPTH or _is_shallow(data):
+            value = _value_of(data)
+    except (ValueError, StopIteration, RecursionError):
         value = None
     # Raised out here, with no cause: JSONDecodeError and UnicodeDecodeError hold the whole text.
     if value.__class__ is not dict:
@@ -131,13 +166,11 @@ def json_object(data: bytes) -> JSONObject:
     return members
 
 
-def _nothing(data: bytes) -> JSONObject | None:
-    return None
-
-
 def _strict_value(data: bytes) -> Any:
-    text = data.decode().strip(_JSON_WHITE_SPACE)
-    value, end = _DECODER.raw_decode(text)
+    text = data.decode()
+    if text[:1] != "{" or text[-1:] != "}":
+        text = text.strip(_JSON_WHITE_SPACE)
+    value, end = _scan(text, 0)
     if end != len(text):
         return None
     if b"\\" in data:
@@ -159,14 +192,22 @@ def _refuse_segments(count: int) -> NoReturn:
     raise MalformedTokenError("the token has not three segments")
 
 
-def _key_id(header: JSONObject) -> str:
+def _without_padding(segment: bytes) -> bytes:
+    """Take off padding that is exactly what fills a segment up to a multiple of four; none at all is as good."""
+    bare = segment.rstrip(b"=")
+    if bare != segment and len(segment) != len(bare) + len(_PADDING[len(bare) % 4]):
+        raise NotStrictError("the padding is not what fills the segment up")
+    return bare
+
+
+def _key_id(header: JSONObject, form: Form) -> str:
     """Judge a JOSE header and return its `kid`; `jku`, `jwk`, `x5u` and `x5c` are an attacker's hints, never used."""
-    if header.get("alg") != "RS256":
+    if header.get("alg") != form.algorithm:
         raise UnsupportedAlgorithmError
     if not _FORBIDDEN_PARAMETERS.isdisjoint(header):
         raise MalformedTokenError("the header changes what the token is", Reason.UNSUPPORTED_HEADER)
     typ = header.get("typ", "JWT")
-    if not isinstance(typ, str) or typ.lower() not in _TYPES:
+    if not isinstance(typ, str) or typ.lower() not in form.types:
         raise MalformedTokenError("the header's typ is another kind of token's", Reason.UNSUPPORTED_HEADER)
     kid = header.get("kid")
     if not isinstance(kid, str) or not 0 < len(kid) <= MAX_KEY_ID_CHARS:
@@ -208,19 +249,21 @@ _JWE_SEGMENTS = 5
 # Each of them means another reading of the same bytes: an extension that must be understood
 # (RFC 7515 §4.1.11), an unencoded payload (RFC 7797), a compressed, encrypted or nested one.
 _FORBIDDEN_PARAMETERS = frozenset({"crit", "b64", "zip", "enc", "cty"})
-_TYPES = frozenset({"jwt", "application/jwt", "at+jwt", "application/at+jwt"})
 _JSON_WHITE_SPACE = " \t\r\n"
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
 _BRACKETS = re.compile(rb"[\[\]{}]")
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, parse_constant=_no_constant)
+# What JSONDecoder.raw_decode wraps, without the wrapping.
+_scan: Callable[[str, int], tuple[Any, int]] = cast("Any", make_scanner)(
+    json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, parse_constant=_no_constant)
+)
 # One pass turns the url-safe alphabet into the one that C code reads, and makes the plain one foreign.
 _TO_BASE64 = bytes.maketrans(b"-_+/=", b"+/!!!")
 _PADDING = (b"", b"===", b"==", b"=")
 _LAST_CHARACTERS = (b"", b"", b"AQgw", b"AEIMQUYcgkosw048")
-_decode: Callable[[bytes], bytes] = partial(a2b_base64, strict_mode=True)
-_canonical_object: Callable[[bytes], JSONObject | None] = _nothing
+# What the extra takes over where it is installed.
+_decode: _Decode = a2b_base64
+_value_of: Callable[[bytes], Any] = _strict_value
 with suppress(ImportError):
-    # Only whoever installed the extra has it.
     from . import speed
 
-    _decode, _canonical_object = speed.decode_base64, speed.canonical_object
+    _decode, _value_of = speed.decode_base64, speed.reader_before(_strict_value)
