@@ -1,0 +1,20 @@
+"""Keys on a machine that stops between two requests."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from ..abstract import Verifier
+from ..errors import UnavailableError
+
+
+def refresh_if_due(verifier: Verifier) -> None:
+    """
+    Refresh the keys where they are not fresh and no backoff is on, and wait for it, at most the schedule's deadline.
+
+    Otherwise they would be refreshed beside the request: Lambda freezes that fetch as soon as the answer is out,
+    and a withdrawn key would live on.  (A verifier made by `by_issuer` knows no keys that are due.)
+    """
+    # Out of reach, they may still serve: that is for the token to find out.
+    with suppress(UnavailableError):
+        verifier.prefetch()
