@@ -33,6 +33,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     demo.add_argument("--serve", action="store_true", help="keep both running, and print curl lines with ready tokens")
     demo.set_defaults(run=_demo)
+    serve = commands.add_parser(
+        "serve",
+        help="judge requests for nginx, Caddy, Traefik, Envoy or HAProxy",
+        description="Serve the rules of a file to a proxy that asks about each request before it passes it on.",
+    )
+    serve.add_argument("--config", required=True, metavar="FILE", help="TOML: the proxy, the rules, the user pool")
+    serve.add_argument("--host", default="127.0.0.1", help="the address to listen at (%(default)s)")
+    serve.add_argument("--port", default=8080, type=int, help="the port to listen at (%(default)s); 0 for any")
+    serve.set_defaults(run=_serve)
     arguments = parser.parse_args(argv)
     status: int = arguments.run(arguments)
     return status
@@ -45,3 +54,12 @@ def _demo(arguments: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return 2
     return run_demo(serve=arguments.serve)
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    try:
+        from .serve import run_server
+    except ImportError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return run_server(arguments.config, host=arguments.host, port=arguments.port)

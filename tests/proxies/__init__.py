@@ -1,0 +1,1 @@
+"""The forward-auth service behind real proxies."""
