@@ -1,1 +1,5 @@
-"""Guarded APIs against real Cognito emulators, over real loopback HTTP."""
+"""Whole ways of tokens: issued by emulators to real clients, judged by a guarded API over real HTTP."""
+
+import pytest
+
+pytest.register_assert_rewrite("e2e.answers", "e2e.guards")

@@ -1,4 +1,4 @@
-"""Run each emulator once per session, and one guarded API per user pool and module."""
+"""Run each emulator once per session, and its guarded APIs."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from collections.abc import Generator
 
 import pytest
 
-from .emulators import Emulator, SeededPool, run_ministack, run_moto, seeded
+from .emulators import Emulator, SeededPool, run_ministack, run_moto, seed_pool, seeded
+from .fake_pool import ServedPool, served_pool
 from .guarded_api import GuardedAPI, guarded_api, settings_for
+from .guards import Guards, Judge, guards_of
+from .sign_ins import deploy_triggers
 
 
 @pytest.fixture(scope="session")
@@ -15,6 +18,14 @@ def ministack(tmp_path_factory: pytest.TempPathFactory) -> Generator[Emulator]:
     """Run ministack: two keys per user pool, a token endpoint, refresh tokens that are signed JWTs."""
     with run_ministack(tmp_path_factory.mktemp("ministack")) as endpoint, seeded("ministack", endpoint) as emulator:
         yield emulator
+
+
+@pytest.fixture(scope="session")
+def ministack_with_triggers(ministack: Emulator) -> Emulator:
+    """Add a user pool with Lambda triggers to ministack."""
+    endpoint = ministack.pool.endpoint
+    pool = seed_pool(endpoint, ministack.pool.cognito, deploy_triggers(endpoint))
+    return Emulator(name="ministack", pool=pool, other_pool=ministack.pool)
 
 
 @pytest.fixture(scope="session")
@@ -42,3 +53,29 @@ def api(emulator: Emulator) -> Generator[GuardedAPI]:
     """Serve the guarded API for the emulator's first user pool."""
     with guarded_api(settings_for(emulator.pool)) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def guards(emulator: Emulator) -> Generator[Guards]:
+    """Serve the guarded API behind all guards for the emulator's first user pool."""
+    with guards_of(emulator) as running:
+        yield running
+
+
+@pytest.fixture
+def judge(guards: Guards, caplog: pytest.LogCaptureFixture) -> Judge:
+    """Be what judges the tokens of a flow."""
+    return Judge(guards, caplog)
+
+
+@pytest.fixture(scope="session")
+def served() -> Generator[ServedPool]:
+    """Serve a fake user pool: implicit grant, refresh tokens that are JWEs, roles."""
+    with served_pool() as running:
+        yield running
+
+
+@pytest.fixture
+def judge_served(served: ServedPool, caplog: pytest.LogCaptureFixture) -> Judge:
+    """Be what judges the tokens of the fake user pool."""
+    return Judge(served.guards, caplog)

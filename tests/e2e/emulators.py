@@ -6,12 +6,9 @@ Everything listens on 127.0.0.1 and ends with the test session; nothing here kno
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import importlib
+import itertools
 import logging
-import re
-import secrets
 import socket
 import subprocess
 import sys
@@ -21,11 +18,13 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol
 
 import httpx
-import jwt
 from moto.server import ThreadedMotoServer
+
+from .oauth import CALLBACK, Browse, ask_for_tokens, by_form, sign_in_by_code
+from .tokens import GROUP, PASSWORD, RESOURCE_SERVER, USER, VISITOR, Tokens, claims_of
 
 LOOPBACK = "127.0.0.1"
 REGION = "us-east-1"
@@ -33,18 +32,14 @@ READY_WITHIN = 30.0
 """Seconds; both are up in under one, a loaded machine may need more."""
 POLL_EVERY = 0.02
 
-USER = "zelestica"
-VISITOR = "visitor"
-GROUP = "uspool"
-PASSWORD = "Passw0rd!Passw0rd!"
-RESOURCE_SERVER = "transactions"
-CALLBACK = "http://localhost/callback"
-"""Where the login page sends the browser back to; nobody goes there."""
-SIGN_IN_SCOPE = "aws.cognito.signin.user.admin"
-"""The one scope that a token of a user-pool API sign-in carries."""
-
-Flow = Literal["USER_PASSWORD_AUTH", "ADMIN_USER_PASSWORD_AUTH"]
+Flow = Literal["USER_PASSWORD_AUTH", "ADMIN_USER_PASSWORD_AUTH", "ADMIN_NO_SRP_AUTH"]
 EmulatorName = Literal["ministack", "moto"]
+
+_numbers = itertools.count(1)
+# Imported by name because neither package carries type information.
+_boto3, _config = importlib.import_module("boto3"), importlib.import_module("botocore.config")
+ClientError: type[Exception] = importlib.import_module("botocore.exceptions").ClientError
+"""What boto3 raises when the service says no; its text names the service's error."""
 
 
 class CognitoClient(Protocol):
@@ -60,42 +55,41 @@ class CognitoClient(Protocol):
     def admin_get_user(self, **request: object) -> Mapping[str, Any]: ...
     def admin_initiate_auth(self, **request: object) -> Mapping[str, Any]: ...
     def initiate_auth(self, **request: object) -> Mapping[str, Any]: ...
+    def respond_to_auth_challenge(self, **request: object) -> Mapping[str, Any]: ...
+    def get_tokens_from_refresh_token(self, **request: object) -> Mapping[str, Any]: ...
+    def set_user_pool_mfa_config(self, **request: object) -> Mapping[str, Any]: ...
+    def associate_software_token(self, **request: object) -> Mapping[str, Any]: ...
+    def verify_software_token(self, **request: object) -> Mapping[str, Any]: ...
+    def set_user_mfa_preference(self, **request: object) -> Mapping[str, Any]: ...
+    def get_user(self, **request: object) -> Mapping[str, Any]: ...
+    def global_sign_out(self, **request: object) -> Mapping[str, Any]: ...
+    def revoke_token(self, **request: object) -> Mapping[str, Any]: ...
     def close(self) -> None: ...
 
 
-def cognito_client(endpoint: str) -> CognitoClient:
+def aws_client(service: str, endpoint: str) -> Any:
     """Build a boto3 client for `endpoint`; credentials and proxies are arguments, never the environment's."""
-    # Imported by name because neither package carries type information.
-    boto3, config = importlib.import_module("boto3"), importlib.import_module("botocore.config")
-    client = boto3.client(
-        "cognito-idp",
+    return _boto3.client(
+        service,
         endpoint_url=endpoint,
         region_name=REGION,
         aws_access_key_id="test",  # the root key of ministack with AUTH=true; moto takes any
         aws_secret_access_key="test",
-        config=config.Config(proxies={}, retries={"max_attempts": 1}),
+        config=_config.Config(proxies={}, retries={"max_attempts": 1}),
     )
-    return cast("CognitoClient", client)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tokens:
-    """What a sign-in or a refresh brings; a refresh brings no new refresh token."""
-
-    access: str = field(repr=False)
-    id: str = field(repr=False)
-    refresh: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeededPool:
     """
-    A user pool with a user in a group, one in none, and three app clients.
+    A user pool with a user in a group, one in none, and five app clients.
 
     Attributes:
         issuer: the `iss` of its tokens, as found in one: an AWS name, although the keys are local.
         web_client_id: the app client that users sign in with.
         other_client_id: a second such client, which the guarded API does not know.
+        confidential_client_id: a third such client, which has a secret.
+        legacy_client_id: an app client of the old kind, which knows ADMIN_NO_SRP_AUTH alone.
         machine_client_id: the app client with a secret, allowed the scope transactions/post alone.
         subjects: the `sub` of each user, by user name.
     """
@@ -106,6 +100,9 @@ class SeededPool:
     jwks_uri: str
     web_client_id: str
     other_client_id: str
+    confidential_client_id: str
+    confidential_client_secret: str = field(repr=False)
+    legacy_client_id: str
     machine_client_id: str
     machine_client_secret: str = field(repr=False)
     subjects: Mapping[str, str]
@@ -120,13 +117,18 @@ class SeededPool:
             "ClientId": client_id or self.web_client_id,
             "AuthParameters": {"USERNAME": username, "PASSWORD": PASSWORD},
         }
-        if flow == "ADMIN_USER_PASSWORD_AUTH":
-            return _tokens(self.cognito.admin_initiate_auth(UserPoolId=self.user_pool_id, **request))
-        return _tokens(self.cognito.initiate_auth(**request))
+        if flow == "USER_PASSWORD_AUTH":
+            return tokens_of(self.cognito.initiate_auth(**request))
+        return tokens_of(self.cognito.admin_initiate_auth(UserPoolId=self.user_pool_id, **request))
+
+    def newcomer(self, *, attributes: Mapping[str, str] | None = None, is_permanent: bool = True) -> tuple[str, str]:
+        """Create a user whom no other test knows, in no group; return the user's name and `sub`."""
+        username = f"newcomer-{next(_numbers)}"
+        return username, _create_user(self.cognito, self.user_pool_id, username, attributes or {}, is_permanent)
 
     def refresh(self, refresh_token: str) -> Tokens:
         """Exchange a refresh token of the web client (REFRESH_TOKEN_AUTH)."""
-        return _tokens(
+        return tokens_of(
             self.cognito.initiate_auth(
                 AuthFlow="REFRESH_TOKEN_AUTH",
                 ClientId=self.web_client_id,
@@ -134,48 +136,14 @@ class SeededPool:
             )
         )
 
-    def sign_in_at_login_page(self, scope: str) -> Tokens:
-        """Sign the user in as a browser does (authorization code with PKCE); moto has no login page."""
-        verifier = secrets.token_urlsafe(48)
-        digest = hashlib.sha256(verifier.encode()).digest()
-        query = {
-            "client_id": self.web_client_id,
-            "response_type": "code",
-            "redirect_uri": CALLBACK,
-            "scope": scope,
-            "code_challenge": base64.urlsafe_b64encode(digest).rstrip(b"=").decode(),
-            "code_challenge_method": "S256",
-        }
-        with httpx.Client(base_url=self.endpoint, trust_env=False) as browser:
-            page = browser.get("/oauth2/authorize", params=query, follow_redirects=True)
-            action = re.search(r'<form[^>]*action="([^"]+)"', page.text)
-            hidden = dict(re.findall(r'<input[^>]*name="([^"]+)"[^>]*value="([^"]*)"', page.text))
-            form = {**hidden, "username": USER, "password": PASSWORD}
-            sent_back = browser.post(action.group(1) if action else page.url, data=form)
-            answer = browser.post(
-                "/oauth2/token",
-                data={
-                    "grant_type": "authorization_code",
-                    "client_id": self.web_client_id,
-                    "redirect_uri": CALLBACK,
-                    "code": httpx.URL(sent_back.headers["location"]).params["code"],
-                    "code_verifier": verifier,
-                },
-            )
-        answer.raise_for_status()
-        tokens = answer.json()
-        return Tokens(access=tokens["access_token"], id=tokens["id_token"], refresh=tokens["refresh_token"])
+    def sign_in_at_login_page(self, scope: str, browse: Browse = by_form) -> Tokens:
+        """Sign the user in by authorization code with PKCE; moto has no login page."""
+        return sign_in_by_code(self.endpoint, self.web_client_id, scope, browse)
 
     def machine_token(self, scope: str) -> str:
         """Get an access token for the machine client (client_credentials, HTTP Basic); moto has no such endpoint."""
-        answer = httpx.post(
-            f"{self.endpoint}/oauth2/token",
-            auth=(self.machine_client_id, self.machine_client_secret),
-            data={"grant_type": "client_credentials", "scope": scope},
-            trust_env=False,
-        )
-        answer.raise_for_status()
-        return str(answer.json()["access_token"])
+        basic = self.machine_client_id, self.machine_client_secret
+        return ask_for_tokens(self.endpoint, basic, grant_type="client_credentials", scope=scope).access
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,26 +155,30 @@ class Emulator:
     other_pool: SeededPool
 
 
-def _tokens(answer: Mapping[str, Any]) -> Tokens:
+def tokens_of(answer: Mapping[str, Any]) -> Tokens:
+    """Read the tokens out of an answer of the user pool."""
     result = answer["AuthenticationResult"]
     return Tokens(access=result["AccessToken"], id=result["IdToken"], refresh=result.get("RefreshToken", ""))
 
 
-def claims_of(token: str) -> dict[str, Any]:
-    """Read the claims of a token without verifying anything."""
-    return dict(jwt.decode(token, options={"verify_signature": False}))
-
-
-def seed_pool(endpoint: str, cognito: CognitoClient) -> SeededPool:
-    """Create the user pool, its resource server, its app clients, its group and its users."""
-    pool_id: str = cognito.create_user_pool(PoolName="end-to-end")["UserPool"]["Id"]
+def seed_pool(endpoint: str, cognito: CognitoClient, triggers: Mapping[str, object] | None = None) -> SeededPool:
+    """Create the user pool, with triggers if there are any, its resource server, its app clients and its users."""
+    pool_id: str = cognito.create_user_pool(PoolName="end-to-end", LambdaConfig=triggers or {})["UserPool"]["Id"]
+    totp: Mapping[str, bool] = {"Enabled": True}
+    cognito.set_user_pool_mfa_config(
+        UserPoolId=pool_id, SoftwareTokenMfaConfiguration=totp, MfaConfiguration="OPTIONAL"
+    )
     cognito.create_resource_server(
         UserPoolId=pool_id,
         Identifier=RESOURCE_SERVER,
         Name=RESOURCE_SERVER,
         Scopes=[{"ScopeName": name, "ScopeDescription": f"{name} transactions"} for name in ("get", "post")],
     )
-    web, other = (_sign_in_client(cognito, pool_id, name) for name in ("web", "other"))
+    web, other = (_sign_in_client(cognito, pool_id, name)["ClientId"] for name in ("web", "other"))
+    confidential = _sign_in_client(cognito, pool_id, "confidential", GenerateSecret=True)
+    legacy = cognito.create_user_pool_client(
+        UserPoolId=pool_id, ClientName="legacy", ExplicitAuthFlows=["ADMIN_NO_SRP_AUTH"]
+    )["UserPoolClient"]
     machine = cognito.create_user_pool_client(
         UserPoolId=pool_id,
         ClientName="machine",
@@ -215,7 +187,7 @@ def seed_pool(endpoint: str, cognito: CognitoClient) -> SeededPool:
         AllowedOAuthFlowsUserPoolClient=True,
         AllowedOAuthScopes=[f"{RESOURCE_SERVER}/post"],
     )["UserPoolClient"]
-    subjects = {username: _create_user(cognito, pool_id, username) for username in (USER, VISITOR)}
+    subjects = {username: _create_user(cognito, pool_id, username, {}, True) for username in (USER, VISITOR)}
     cognito.create_group(UserPoolId=pool_id, GroupName=GROUP)
     cognito.admin_add_user_to_group(UserPoolId=pool_id, Username=USER, GroupName=GROUP)
     first = cognito.initiate_auth(
@@ -224,10 +196,13 @@ def seed_pool(endpoint: str, cognito: CognitoClient) -> SeededPool:
     return SeededPool(
         endpoint=endpoint,
         user_pool_id=pool_id,
-        issuer=claims_of(_tokens(first).access)["iss"],
+        issuer=claims_of(tokens_of(first).access)["iss"],
         jwks_uri=f"{endpoint}/{pool_id}/.well-known/jwks.json",
         web_client_id=web,
         other_client_id=other,
+        confidential_client_id=confidential["ClientId"],
+        confidential_client_secret=confidential["ClientSecret"],
+        legacy_client_id=legacy["ClientId"],
         machine_client_id=machine["ClientId"],
         machine_client_secret=machine["ClientSecret"],
         subjects=subjects,
@@ -235,29 +210,36 @@ def seed_pool(endpoint: str, cognito: CognitoClient) -> SeededPool:
     )
 
 
-def _sign_in_client(cognito: CognitoClient, pool_id: str, name: str) -> str:
-    flows = ["ALLOW_USER_PASSWORD_AUTH", "ALLOW_ADMIN_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]
+def _sign_in_client(cognito: CognitoClient, pool_id: str, name: str, **options: object) -> Mapping[str, Any]:
+    flows = ("USER_PASSWORD", "ADMIN_USER_PASSWORD", "USER_SRP", "CUSTOM", "REFRESH_TOKEN")
     answer = cognito.create_user_pool_client(
         UserPoolId=pool_id,
         ClientName=name,
-        ExplicitAuthFlows=flows,
+        ExplicitAuthFlows=[f"ALLOW_{flow}_AUTH" for flow in flows],
         AllowedOAuthFlows=["code"],
         AllowedOAuthFlowsUserPoolClient=True,
         AllowedOAuthScopes=["openid", f"{RESOURCE_SERVER}/get"],
         CallbackURLs=[CALLBACK],
         SupportedIdentityProviders=["COGNITO"],
+        **options,
     )
-    return str(answer["UserPoolClient"]["ClientId"])
+    client: Mapping[str, Any] = answer["UserPoolClient"]
+    return client
 
 
-def _create_user(cognito: CognitoClient, pool_id: str, username: str) -> str:
+def _create_user(
+    cognito: CognitoClient, pool_id: str, username: str, more: Mapping[str, str], is_permanent: bool
+) -> str:
+    known = {"email": f"{username}@example.com", **more}
     cognito.admin_create_user(
         UserPoolId=pool_id,
         Username=username,
         MessageAction="SUPPRESS",
-        UserAttributes=[{"Name": "email", "Value": f"{username}@example.com"}],
+        TemporaryPassword=PASSWORD,
+        UserAttributes=[{"Name": name, "Value": value} for name, value in known.items()],
     )
-    cognito.admin_set_user_password(UserPoolId=pool_id, Username=username, Password=PASSWORD, Permanent=True)
+    if is_permanent:
+        cognito.admin_set_user_password(UserPoolId=pool_id, Username=username, Password=PASSWORD, Permanent=True)
     attributes = cognito.admin_get_user(UserPoolId=pool_id, Username=username)["UserAttributes"]
     return next(str(attribute["Value"]) for attribute in attributes if attribute["Name"] == "sub")
 
@@ -265,7 +247,7 @@ def _create_user(cognito: CognitoClient, pool_id: str, username: str) -> str:
 @contextmanager
 def seeded(name: EmulatorName, endpoint: str) -> Generator[Emulator]:
     """Seed both user pools of a running emulator; its boto3 client lives as long as the block."""
-    cognito = cognito_client(endpoint)
+    cognito: CognitoClient = aws_client("cognito-idp", endpoint)
     try:
         yield Emulator(name=name, pool=seed_pool(endpoint, cognito), other_pool=seed_pool(endpoint, cognito))
     finally:

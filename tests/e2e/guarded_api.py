@@ -6,6 +6,7 @@ Which user pool it trusts is settings alone: `settings_for` is all that an emula
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 import time
@@ -22,14 +23,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 
-from cognito_guard import CognitoVerifier, HTTPSFetch, Requires, ResourceServer
+from cognito_guard import CognitoVerifier, HTTPSFetch, RefreshSchedule, Requires, ResourceServer
 from cognito_guard.asgi import CognitoMiddleware
 from cognito_guard.starlette import requires
 
-from .emulators import GROUP, LOOPBACK, RESOURCE_SERVER, SeededPool
+from .emulators import LOOPBACK, SeededPool
+from .tokens import GROUP, RESOURCE_SERVER
 
 READY_WITHIN = 10.0
 POLL_EVERY = 0.005
+PATIENCE = 30.0
+"""Seconds for an answer, which takes milliseconds where the machine has nothing else to do."""
 
 transactions = ResourceServer(RESOURCE_SERVER, {"get": "Read transactions", "post": "Record transactions"})
 
@@ -46,7 +50,7 @@ async def me(request: Request) -> JSONResponse:
             "groups": sorted(caller.groups),
             "scopes": sorted(caller.scopes),
             "is_machine": caller.is_machine,
-            "auth_scopes": request.auth.scopes,
+            "auth_scopes": sorted(request.auth.scopes),
         }
     )
 
@@ -69,6 +73,12 @@ async def admin(request: Request) -> JSONResponse:
     return JSONResponse({"admin": request.user.username})
 
 
+async def claim(request: Request) -> JSONResponse:
+    """Show one claim of the caller's token."""
+    value = request.user.claims.get(request.path_params["name"])
+    return JSONResponse(json.loads(json.dumps(value, default=dict)))
+
+
 async def healthz(request: Request) -> PlainTextResponse:
     """Answer everyone."""
     return PlainTextResponse("ok")
@@ -82,6 +92,7 @@ def build_app(verifier: CognitoVerifier) -> Starlette:
             Route("/transactions", list_transactions, methods=["GET"]),
             Route("/transactions", record_transaction, methods=["POST"]),
             Route("/admin", admin),
+            Route("/claims/{name}", claim),
             Route("/healthz", healthz),
         ],
         middleware=[Middleware(CognitoMiddleware, verifier=verifier, exempt=("/healthz",))],
@@ -123,7 +134,12 @@ def settings_for(pool: SeededPool) -> dict[str, Any]:
     """Write down what differs from a pool on AWS: the JWKS is local and plain http; the issuer is not overridden."""
     return {
         "user_pool_id": pool.user_pool_id,
-        "client_id": [pool.web_client_id, pool.machine_client_id],
+        "client_id": [
+            pool.web_client_id,
+            pool.confidential_client_id,
+            pool.legacy_client_id,
+            pool.machine_client_id,
+        ],
         "jwks_uri": pool.jwks_uri,
         "allow_insecure_http": True,
     }
@@ -133,8 +149,12 @@ def settings_for(pool: SeededPool) -> dict[str, Any]:
 def guarded_api(settings: Mapping[str, Any]) -> Generator[GuardedAPI]:
     """Serve the guarded API, so configured, with a client for it."""
     fetch = CountingFetch()
-    verifier = CognitoVerifier.from_mapping(settings, fetch=fetch)
-    with serve(build_app(verifier)) as base_url, httpx.Client(base_url=base_url, trust_env=False) as client:
+    schedule = RefreshSchedule(deadline=PATIENCE)
+    verifier = CognitoVerifier.from_mapping(settings, fetch=fetch, schedule=schedule)
+    with (
+        serve(build_app(verifier)) as base_url,
+        httpx.Client(base_url=base_url, trust_env=False, timeout=PATIENCE) as client,
+    ):
         yield GuardedAPI(verifier=verifier, client=client, fetch=fetch)
 
 
