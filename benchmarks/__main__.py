@@ -36,10 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", choices=[*NAMES, []], metavar="name", help=", ".join(NAMES))
     parser.add_argument("--quick", action="store_true", help="see that it works; the figures mean nothing")
     parser.add_argument("--full", action="store_true", help="measure also what takes many minutes")
+    parser.add_argument("--growth-alone", action="store_true", help="fail only where instructions grew")
     parser.add_argument("--json", type=Path, help="write the figures there; those of other benchmarks stay")
     parser.add_argument("--compare", type=Path, help="print what has changed since those figures")
     chosen = parser.parse_args(arguments)
-    effort = replace(QUICK if chosen.quick else Effort(), full=chosen.full)
+    effort = replace(QUICK if chosen.quick else Effort(), full=chosen.full, growth_alone=chosen.growth_alone)
     earlier = _read(chosen.compare)
     print(", ".join(f"{name} {value}" for name, value in machine().items()))
     held = True

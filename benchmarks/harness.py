@@ -33,6 +33,7 @@ class Effort:
         batch: runs of a case in a round.
         tokens: how many tokens are alive.
         full: measure also what takes many minutes.
+        growth_alone: hold what was counted against what was committed, and not against what is promised.
         timer: seconds, of processor time by default.
     """
 
@@ -40,6 +41,7 @@ class Effort:
     batch: int = 200
     tokens: int = 2000
     full: bool = False
+    growth_alone: bool = False
     timer: Callable[[], float] = time.process_time
 
 

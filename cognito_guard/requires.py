@@ -136,6 +136,8 @@ class Requires(Requirement):
         put(self, "acr", names("acr", acr, SCOPE))
         put(self, "client_id", frozenset(names("client_id", client_id)))
         put(self, "actor", frozenset(names("actor", actor)))
+        if not isinstance(claims, Mapping):
+            raise ConfigurationError("claims", f"expected names mapped to values, got {type(claims).__name__}")
         put(self, "claims", MappingProxyType(dict(claims)))
         if max_age is not None:
             check_seconds("max_age", max_age)

@@ -13,7 +13,7 @@ from contextlib import suppress
 from cachetools import LRUCache
 
 from .abstract import PoolVerifier, Verifier
-from .errors import ConfigurationError, InvalidTokenError, wrong_issuer
+from .errors import ConfigurationError, InvalidTokenError, UnavailableError, wrong_issuer
 from .forksafe import ForkSafe
 from .principal import Principal
 from .tokens.claims import issuer_of
@@ -103,14 +103,12 @@ class AnyOf(_Routed):
         return tuple(scope for scope in first.required_scopes if all(scope in one.required_scopes for one in others))
 
     def prefetch(self) -> None:
-        """Have usable keys of each at hand; raise UnavailableError where some are out of reach."""
-        for verifier in self._verifiers:
-            verifier.prefetch()
+        """Have usable keys of each at hand; raise UnavailableError, after all were tried, where some are not."""
+        _prefetch(self._verifiers)
 
     async def aprefetch(self) -> None:
         """Do as `prefetch` does, without blocking the event loop."""
-        for verifier in self._verifiers:
-            await verifier.aprefetch()
+        await _aprefetch(self._verifiers)
 
     def _verifiers_of(self, issuer: str) -> Sequence[PoolVerifier]:
         return self._by_issuer.get(issuer, ())
@@ -151,10 +149,12 @@ class ByIssuer(_Routed, ForkSafe):
         return ()
 
     def prefetch(self) -> None:
-        """Do nothing: who the tenants are is known with their first tokens."""
+        """Have usable keys of each tenant at hand whose verifier is kept; who they are, first tokens tell."""
+        _prefetch(self._all_kept())
 
     async def aprefetch(self) -> None:
-        """Do nothing, as `prefetch` does."""
+        """Do as `prefetch` does, without blocking the event loop."""
+        await _aprefetch(self._all_kept())
 
     def reset_after_fork(self) -> None:
         """Forget, in a forked process, what another thread may have been in the middle of changing."""
@@ -175,8 +175,34 @@ class ByIssuer(_Routed, ForkSafe):
             # Two threads may have resolved it: the first verifier is everybody's, with its keys.
             return (self._kept.setdefault(issuer, resolved),)
 
+    def _all_kept(self) -> Sequence[PoolVerifier]:
+        with self._lock:
+            return tuple(self._kept.values())
+
     def __repr__(self) -> str:
         return f"<ByIssuer {len(self._kept)} of at most {self._max_verifiers} verifiers>"
+
+
+def _prefetch(verifiers: Sequence[PoolVerifier]) -> None:
+    failure: UnavailableError | None = None
+    for verifier in verifiers:
+        try:
+            verifier.prefetch()
+        except UnavailableError as error:
+            failure = failure or error
+    if failure is not None:
+        raise failure
+
+
+async def _aprefetch(verifiers: Sequence[PoolVerifier]) -> None:
+    failure: UnavailableError | None = None
+    for verifier in verifiers:
+        try:
+            await verifier.aprefetch()
+        except UnavailableError as error:
+            failure = failure or error
+    if failure is not None:
+        raise failure
 
 
 def _by_issuer(verifiers: Sequence[PoolVerifier]) -> Mapping[str, tuple[PoolVerifier, ...]]:

@@ -27,10 +27,29 @@ NEEDS_WRITE = (
 )
 MCP = "https://mcp.example.com/mcp"
 PRINTED = {
+    "alb_app": [
+        "hello jane",
+        "refused: missing_token",
+        "401 UNAUTHORIZED",
+        "refused: wrong_issuer",
+        "401 UNAUTHORIZED",
+        "refused: claim_mismatch",
+        "401 UNAUTHORIZED",
+    ],
+    "identity_pool": [
+        "member eu-west-1:3b397085",
+        "refused: claim_mismatch",
+        "guest eu-west-1:d7331a62",
+        "refused: wrong_audience",
+    ],
     "plain_verifier": [
         "first: done for jane",
         "second: not allowed, insufficient_scope",
         "third: refused, wrong_token_use",
+    ],
+    "srp_sign_in": [
+        "AccessToken 200 hello jane",
+        ('IdToken 401 Bearer realm="cognito", error="invalid_token", error_description="The token is not valid here"'),
     ],
     "starlette_app": [
         "ok",
@@ -64,10 +83,24 @@ PRINTED = {
         "403",
         "{'caller': 'joe', 'report': []}",
     ],
+    "lambda_authorizer": [
+        "Allow ['prod/GET/orders']",
+        "Deny ['prod/POST/orders']",
+        "orders of jane",
+        "Unauthorized",
+        NEEDS_WRITE,
+        "{'statusCode': 201, 'body': 'added for joe'}",
+    ],
     "litestar_app": [
         'Bearer realm="cognito"',
         '{"orders":[],"caller":"jane"}',
         "403 401",
+    ],
+    "machine_to_machine": [
+        "200 ['access_token', 'expires_in', 'token_type']",
+        "{'caller': 'nightly', 'machine': True}",
+        NEEDS_WRITE,
+        "400 {'error': 'invalid_client'}",
     ],
     "mcp_server": [
         f"['{MCP}/read', '{MCP}/write'] 401",

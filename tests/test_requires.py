@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from cognito_guard import ConfigurationError, Principal, Requirement, Requires, ResourceServer, challenge_for
 from cognito_guard.errors import InsufficientScopeError, Reason, RequirementNotMetError, StepUpRequiredError
-from cognito_guard.requires import Refusal, RequiresOptions, all_of
+from cognito_guard.requires import Refusal, RequiresOptions, all_of, with_scopes
 
 NOW = 1_700_000_000
 STEP_UP = StepUpRequiredError
@@ -252,6 +252,9 @@ FRESH = Requires(max_age=60)
         pytest.param(~A, caller("b"), None, id="not, not met"),
         pytest.param(~A, caller("a"), (NOT_MET, Reason.EXCLUDED), id="not, met"),
         pytest.param(~~A, caller("a"), None, id="not not, met"),
+        pytest.param(~FRESH, caller(auth_time=NOW - 61), None, id="not a recent sign-in, by an old one"),
+        pytest.param(~FRESH, caller(auth_time=NOW), (NOT_MET, Reason.EXCLUDED), id="not a recent sign-in, by one"),
+        pytest.param(A | FRESH, caller(auth_time=NOW - 60), None, id="or, by a recent sign-in"),
         pytest.param(~(A & B), caller("a"), None, id="not and"),
         pytest.param(~(A | B), caller("a"), (NOT_MET, Reason.EXCLUDED), id="not or"),
         pytest.param(
@@ -293,6 +296,7 @@ def test_needed_scopes_are_those_that_would_do(requirement: Requirement, scopes:
         pytest.param((A | B) & C, [], ("a", "c"), id="a way and another scope"),
         pytest.param(A | B, [], ("a",), id="the first of two ways"),
         pytest.param((STAFF & A) | B, [], ("b",), id="the way that is open"),
+        pytest.param(((STAFF & A) | B) & C, [], ("b", "c"), id="the way that is open, and another scope"),
     ],
 )
 def test_challenge_of_a_composition_names_scopes_that_would_do(
@@ -329,6 +333,17 @@ def test_several_demands_are_one_requirement() -> None:
     assert verdict(requirement, caller("a", "b")) == NO_GROUP
     assert requirement.needed_scopes == ("a", "b")
     assert verdict(all_of([]), caller()) is None
+    assert all_of([STAFF]) is STAFF
+    assert all_of(["a"]) == A
+    assert all_of([A, B]) == A & B
+
+
+def test_scopes_are_added_to_a_requirement_and_remembered() -> None:
+    """The same scopes give the same requirement again: routes ask for it at each request."""
+    staff_and = with_scopes(STAFF)
+    assert staff_and() is STAFF
+    assert staff_and("a", "b") == all_of([STAFF, "a", "b"])
+    assert staff_and("a", "b") is staff_and("a", "b")
 
 
 @pytest.mark.parametrize(
@@ -459,6 +474,8 @@ class AsyncPredicate:
         pytest.param({"predicate": AsyncPredicate()}, "predicate", "async", id="an object with an async call"),
         pytest.param({"predicate": partial(ask_a_service)}, "predicate", "async", id="a partial async predicate"),
         pytest.param({"predicate": "is_jane"}, "predicate", "function", id="the name of a predicate"),
+        pytest.param({"claims": "tenant"}, "claims", "names mapped to values", id="the name of a claim"),
+        pytest.param({"claims": [("tenant", 1)]}, "claims", "names mapped to values", id="pairs of claims"),
     ],
 )
 def test_demand_that_cannot_be_right_is_refused_by_name(options: dict[str, Any], setting: str, words: str) -> None:

@@ -131,6 +131,7 @@ def test_keys_out_of_reach_are_no_refusal(call: Call, shop: FakeUserPool, staff:
     with pytest.raises(UnavailableError):
         call(verifier, "verify", shop.access_token())
     assert call(verifier, "verify", staff.access_token()).username == "jane"
+    staff.rotate()
     with pytest.raises(UnavailableError):
         call(verifier, "prefetch")
 
@@ -245,7 +246,23 @@ def test_tenants_scopes_imply_what_their_verifier_says(call: Call, shop: FakeUse
     nobody: Principal = Principal({**principal.claims, "iss": "https://nobody.example"}, user_pool_id="x")
     assert CognitoVerifier.any_of(shop.verifier()).granted_scopes(nobody) == {"a/all"}
     assert verifier.required_scopes == ()
+
+
+def test_prefetch_refreshes_the_tenants_that_are_known(call: Call, shop: FakeUserPool, clock: FakeClock) -> None:
+    """Where nothing refreshes in the background, keys of tenants seen before are had at hand all the same."""
+    fetched: list[str] = []
+
+    def fetch(uri: str, timeout: float) -> bytes:
+        fetched.append(uri)
+        return shop.fetch(uri, timeout)
+
+    verifier = CognitoVerifier.by_issuer(lambda _: shop.verifier(fetch=fetch, timer=clock))
     call(verifier, "prefetch")
+    assert fetched == []
+    call(verifier, "verify", shop.access_token())
+    clock.tick(600)
+    call(verifier, "prefetch")
+    assert len(fetched) == 2
 
 
 @pytest.mark.parametrize(
@@ -283,8 +300,9 @@ def test_error_of_the_resolver_propagates(call: Call, shop: FakeUserPool) -> Non
 )
 def test_arguments_that_can_not_be_right_are_a_mistake(arguments: dict[str, Any], setting: str) -> None:
     """Told at construction, by name."""
+    by_issuer: Any = CognitoVerifier.by_issuer
     with pytest.raises(ConfigurationError) as caught:
-        CognitoVerifier.by_issuer(**{"resolve": Tenants(), **arguments})
+        by_issuer(**({"resolve": Tenants()} | arguments))
     assert caught.value.setting == setting
 
 

@@ -37,7 +37,7 @@ class Credentials:
         """The scopes granted, with "authenticated" first; none for an anonymous caller."""
         if self._principal is None:
             return []
-        return ["authenticated", *self._guard.verifier.granted_scopes(self._principal)]
+        return ["authenticated", *sorted(self._guard.verifier.granted_scopes(self._principal))]
 
 
 def enter(scope: Scope, guard: Guard, principal: Principal | None) -> None:

@@ -767,9 +767,9 @@ def test_settings_make_one_verifier_until_they_change() -> None:
     first = configuration()
     assert configuration() is first
     with override_settings(COGNITO_GUARD={"USER_POOL_ID": "eu-west-1_Other", "CLIENT_ID": ["a", "b"]}):
-        assert configuration().guard.verifier.user_pool.user_pool_id == "eu-west-1_Other"
+        assert "eu-west-1_Other" in repr(configuration().guard.verifier)
     assert configuration() is not first
-    assert configuration().guard.verifier.user_pool.user_pool_id == "eu-west-1_FakePool1"
+    assert "eu-west-1_FakePool1" in repr(configuration().guard.verifier)
 
 
 def test_verifier_may_be_named_by_its_path(monkeypatch: pytest.MonkeyPatch, pool: FakeUserPool) -> None:
