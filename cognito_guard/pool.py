@@ -185,8 +185,8 @@ def _split(setting: str, url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         is_absolute = parts.scheme in ("https", "http") and bool(parts.hostname) and parts.port != 0
-    except ValueError as cause:
-        raise ConfigurationError(setting, "expected an absolute URL, got one that can't be read") from cause
+    except ValueError:
+        raise ConfigurationError(setting, "expected an absolute URL, got one that can't be read") from None
     if not is_absolute:
         raise ConfigurationError(setting, "expected an absolute https URL")
     return parts

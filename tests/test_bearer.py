@@ -10,7 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cognito_guard.errors import InvalidRequestError, MissingTokenError, Reason
-from cognito_guard.tokens.bearer import Headers, HeaderValue, authorization_values, bearer_token, header_values
+from cognito_guard.tokens.bearer import (
+    EnvironHeaders,
+    Headers,
+    HeaderValue,
+    authorization_values,
+    bearer_token,
+    header_values,
+)
 
 
 @pytest.mark.parametrize(
@@ -107,6 +114,7 @@ def test_token_is_not_looked_into() -> None:
     """What is no token is the intake's to refuse, as a bad token and not as a bad request."""
     assert bearer_token(["Bearer \x00ü\r\n="]) == "\x00ü\r\n="
     assert bearer_token([b"Bearer \xff\xfe"]) == "\xff\xfe"
+    assert bearer_token([b"Bearer abc\xa0"]) == "abc\xa0"
 
 
 @pytest.mark.parametrize(
@@ -157,6 +165,64 @@ def test_headers_may_be_read_once() -> None:
     """Pairs may come from a generator."""
     pairs: Any = ((name, "Bearer abc") for name in ("Host", "Authorization"))
     assert bearer_token(authorization_values(pairs)) == "abc"
+
+
+def test_environ_shows_its_headers() -> None:
+    """Names in any case, with dashes for underscores; what is no header of the request is none."""
+    environ = {
+        "HTTP_AUTHORIZATION": "Bearer abc",
+        "HTTP_SEC_WEBSOCKET_PROTOCOL": "bearer, abc",
+        "http_x": "y",
+        "wsgi.input": None,
+        "AUTHORIZATION": "z",
+    }
+    headers = EnvironHeaders(environ)
+    assert list(headers) == ["AUTHORIZATION", "SEC-WEBSOCKET-PROTOCOL"]
+    assert len(headers) == 2
+    assert headers["Sec-WebSocket-Protocol"] == "bearer, abc"
+    assert authorization_values(headers) == ["Bearer abc"]
+    assert header_values(headers, "sec-websocket-protocol") == ["bearer, abc"]
+
+
+def test_environ_without_a_header_shows_none() -> None:
+    """Absent is absent, and no value of None."""
+    headers = EnvironHeaders({"wsgi.input": None})
+    assert header_values(headers, "cookie") == []
+    assert authorization_values(headers) == []
+    assert (list(headers), len(headers), "Authorization" in headers) == ([], 0, False)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param("Basic x,Bearer y", id="at once"),
+        pytest.param("Basic x, \tbearer y", id="behind blanks, in lower case"),
+        pytest.param("Basic x,Negotiate,BEARER y z", id="as the third, broken"),
+        pytest.param(",Bearer y", id="behind nothing"),
+    ],
+)
+def test_bearer_value_joined_behind_another_is_repeated(value: str) -> None:
+    """WSGI servers join repeated headers with a comma."""
+    with pytest.raises(InvalidRequestError) as caught:
+        bearer_token([value])
+    assert caught.value.reason is Reason.REPEATED_HEADER
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param("Basic x,Bearer", id="no blank behind the scheme"),
+        pytest.param("Basic x Bearer y", id="no comma"),
+        pytest.param("Basic x;Bearer y", id="another separator"),
+        pytest.param("Basic x,\xa0Bearer y", id="what looks like a blank"),
+        pytest.param("Digest a=b,XBearer y", id="a name that ends like ours"),
+        pytest.param("Digest a=b,Bearers y", id="a name that begins like ours"),
+    ],
+)
+def test_value_of_another_scheme_that_only_resembles_two_is_no_bearer_token(value: str) -> None:
+    """Other schemes have commas of their own."""
+    with pytest.raises(MissingTokenError):
+        bearer_token([value])
 
 
 def outcome(values: list[HeaderValue]) -> str | type[Exception]:

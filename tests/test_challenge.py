@@ -377,3 +377,18 @@ def test_what_an_error_says_changes_nothing_on_the_wire(message: str, claim: str
     plain = challenge_for(InvalidClaimError("aud", "mismatch", Reason.WRONG_AUDIENCE, "not ours"))
     other = challenge_for(InvalidClaimError(claim, "missing", Reason.WRONG_AUDIENCE, message))
     assert other == plain
+
+
+@pytest.mark.parametrize(
+    "options, setting",
+    [
+        pytest.param({"realm": 'a"b'}, "realm", id="a quote in the realm"),
+        pytest.param({"scopes": ["a\\b"]}, "scope", id="a backslash in a scope"),
+        pytest.param({"resource_metadata": "https://x/\r\nA: b"}, "resource_metadata", id="a line break in a URL"),
+    ],
+)
+def test_value_that_cannot_be_quoted_is_refused_by_its_name(options: dict[str, Any], setting: str) -> None:
+    """Nothing is escaped, and nothing is dropped: whoever configured it is told what."""
+    with pytest.raises(ConfigurationError) as caught:
+        challenge_for(MissingTokenError(), **options)
+    assert caught.value.setting == setting

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cognito_guard.errors import ExpiredTokenError, ImmatureTokenError, InvalidClaimError, Reason
-from cognito_guard.tokens.claims import check_times, check_types
+from cognito_guard.tokens.claims import check_times, check_types, surely_in_time
 from cognito_guard.tokens.jws import is_array
 
 NOW = 1_700_000_000
@@ -213,3 +213,55 @@ def test_clock_that_tells_no_time_accepts_nothing() -> None:
     """Every comparison with NaN is false: none of them may be the one that lets a token pass."""
     with pytest.raises(InvalidClaimError):
         check_times(claims(), math.nan, leeway=0)
+
+
+USUAL: dict[str, Any] = {
+    "client_id": "client",
+    "scope": "openid",
+    "username": "jane",
+    "cognito:username": "jane",
+    "cognito:groups": ["staff", "admins"],
+    "jti": "token-id",
+    "origin_jti": "sign-in-id",
+    "auth_time": NOW - 5,
+}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({}, id="required claims alone"),
+        pytest.param(USUAL, id="all that Cognito issues"),
+        pytest.param({**USUAL, "cognito:groups": [], "custom:x": {"a": [1]}}, id="a claim of a pool's trigger"),
+        pytest.param({"exp": 0, "iat": 0, "auth_time": 0}, id="the first second of all"),
+        pytest.param({"exp": 2**53, "iat": 2**53, "auth_time": 2**53}, id="the last second that is told exactly"),
+    ],
+)
+def test_claims_as_cognito_issues_them_are_looked_at_once(
+    changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The walk from claim to claim takes twice as long: it is for the tokens that are refused, and for rare claims."""
+    walked: list[Mapping[str, Any]] = []
+    monkeypatch.setattr("cognito_guard.tokens.claims._walk", walked.append)
+    check_types(claims(**changes))
+    assert walked == []
+    check_types(claims(**changes, acr="gold"))
+    assert len(walked) == 1
+
+
+@pytest.mark.parametrize(
+    "changes, max_token_age, expected",
+    [
+        pytest.param({}, None, (NOW - 9, NOW + 69), id="iat and exp"),
+        pytest.param({"nbf": NOW + 5}, None, (NOW - 4, NOW + 69), id="nbf behind iat"),
+        pytest.param({"nbf": NOW - 5}, None, (NOW - 9, NOW + 69), id="nbf before iat"),
+        pytest.param({}, 20.5, (NOW - 9, NOW + 29.5), id="a maximum age before exp"),
+        pytest.param({}, 300.0, (NOW - 9, NOW + 69), id="a maximum age behind exp"),
+        pytest.param({"iat": 0}, None, (-9, NOW + 69), id="the first second of all"),
+    ],
+)
+def test_sure_times_are_one_second_within_the_judged_ones(
+    changes: dict[str, Any], max_token_age: float | None, expected: tuple[float, float]
+) -> None:
+    """No narrower: between them a token that was seen before is not judged again."""
+    assert surely_in_time(claims(**changes), 10, max_token_age) == expected

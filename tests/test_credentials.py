@@ -111,6 +111,11 @@ def test_any_header_makes_a_token_or_none_or_an_invalid_request(values: list[byt
         pytest.param({"Cookie": "a=b, session=abc"}, None, id="behind a comma"),
         pytest.param({"Set-Cookie": "session=abc"}, None, id="another header"),
         pytest.param([(b"cookie", b"s\xc3\xa9ssion=abc; session=abc\xff")], "abc\xff", id="no ASCII"),
+        pytest.param([(b"cookie", b"session=\xa0abc\x0c")], "\xa0abc\x0c", id="what only looks like a blank stays"),
+        pytest.param(
+            [(b"cookie", b"\xa0session=abc; \x0csession=abc")], None, id="a name with what looks like a blank"
+        ),
+        pytest.param({"Cookie": "session=XabcX"}, "XabcX", id="letters at the ends"),
     ],
 )
 def test_cookie_holds_the_token(headers: Any, token: str | None) -> None:
@@ -485,3 +490,27 @@ def test_subprotocol_beyond_latin_1_is_refused_and_no_error(
     sent = talk(guarded.app, handshake("/", subprotocols=["bearer", token], extensions=[DENIAL]))
     assert not guarded.probe.was_reached
     assert sent[0]["status"] == 401
+
+
+@pytest.mark.parametrize("value", [b"bearer\x0c, abc", b"\xa0bearer, abc"])
+def test_marker_with_what_looks_like_a_blank_is_another_subprotocol(value: bytes) -> None:
+    """Blanks and tabs alone are optional around the entries of a list (RFC 9110 §5.6.1)."""
+    assert websocket_subprotocol()([(b"sec-websocket-protocol", value)]) is None
+
+
+def test_subprotocol_keeps_what_looks_like_a_blank() -> None:
+    """It is no part of a token, and the token's intake says so."""
+    assert websocket_subprotocol()([(b"sec-websocket-protocol", b"bearer, abc\xa0")]) == "abc\xa0"
+
+
+@pytest.mark.parametrize(
+    "pair, found",
+    [
+        pytest.param(("authorization", "Bearer a"), "a", id="header"),
+        pytest.param(("cookie", "session=b"), "b", id="cookie"),
+        pytest.param(("sec-websocket-protocol", "bearer, c"), "c", id="subprotocol"),
+    ],
+)
+def test_headers_that_can_be_read_once_are_read_by_each_place(pair: tuple[str, str], found: str) -> None:
+    """An iterator is used up by nobody before the others have looked."""
+    assert one_token(EVERYWHERE, iter([pair])) == found

@@ -313,6 +313,7 @@ def test_encoded_body_is_refused(encoding: str) -> None:
         pytest.param([response(length=len(BODY) + 1)], id="a body shorter than announced"),
         pytest.param([response(length=10**15)], id="a body much shorter than announced"),
         pytest.param([chunked(BODY, end=b"")], id="chunks without the last one"),
+        pytest.param([chunked(end=b"-5222222222222222222\r\n{}\r\n")], id="a chunk of a size below all that fit"),
         pytest.param([chunked(BODY, end=b"ff\r\nmarked")], id="a chunk cut short"),
         pytest.param([chunked(end=b"marked\r\nmarked\r\n")], id="a chunk size that is no number"),
         pytest.param([chunked(end=b"-1\r\n" + BODY)], id="a negative chunk size"),

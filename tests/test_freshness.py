@@ -383,3 +383,31 @@ def test_flood_of_unknown_key_ids_then_quiet_then_a_rotation() -> None:
     history.now += SCHEDULE.cooldown
     assert history.ask(UNKNOWN, OTHER_KEYS) is Step.WAIT
     assert history.ask(UNKNOWN, OTHER_KEYS) is Step.USE
+
+
+def test_bucket_may_be_as_large_as_its_bound() -> None:
+    """A hundred tries, and no more."""
+    assert replace(SCHEDULE, burst=100).burst == 100
+    with pytest.raises(ConfigurationError) as caught:
+        replace(SCHEDULE, burst=101)
+    assert caught.value.setting == "burst"
+
+
+@pytest.mark.parametrize("wait, fetchable", [(0.0, True), (0.001, False), (60.0, False), (60.001, True), (90.0, True)])
+def test_backoff_holds_for_at_most_twice_its_greatest_wait(wait: float, fetchable: bool) -> None:
+    """A longer one was not set by this timer."""
+    assert held(failures=1, retry_at=NOW + wait).is_fetchable(NOW, SCHEDULE) is fetchable
+
+
+def test_problem_is_told_until_the_next_success() -> None:
+    """Whoever looks for the cause of an outage finds the last one, and none of an outage that is over."""
+    broken = failed(held(), NOW, SCHEDULE, problem="the endpoint answered 500")
+    assert broken.problem == "the endpoint answered 500"
+    assert failed(broken, NOW, SCHEDULE, problem="the fetch hangs").problem == "the fetch hangs"
+    assert succeeded(broken, OTHER_KEYS, NOW).problem == ""
+
+
+def test_endpoint_that_asks_for_no_wait_gets_the_backoff_alone() -> None:
+    """However short it is."""
+    schedule = replace(SCHEDULE, backoff=0.25)
+    assert failed(held(), NOW, schedule).retry_at == NOW + 0.25

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import copy
 import logging
+from collections.abc import Callable
 from dataclasses import FrozenInstanceError
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
 from cognito_guard import (
     Challenge,
     CognitoVerifier,
+    ConfigurationError,
     InsufficientScopeError,
     InvalidRequestError,
+    InvalidTokenError,
     MissingTokenError,
     Principal,
+    ProtectedResource,
     Reason,
     RefusalError,
     Requirement,
@@ -26,10 +30,15 @@ from cognito_guard import (
     UnknownKeyError,
     challenge_for,
 )
-from cognito_guard.guard import Anonymous, Guard
+from cognito_guard.challenge import metadata_reply
+from cognito_guard.guard import Anonymous, Guard, exempt_paths, is_preflight
 from cognito_guard.testing import FakeClock, FakeUserPool
+from cognito_guard.tokens.credentials import cookie, header
+
+Call: TypeAlias = Callable[..., Any]
 
 GET = Requires(scopes="transactions/get")
+METADATA = ProtectedResource("https://api.example.com/v1", authorization_servers="https://login.example.com")
 
 
 @pytest.fixture
@@ -217,3 +226,113 @@ def test_challenge_names_every_scope_that_is_needed(pool: FakeUserPool) -> None:
     for error in (MissingTokenError(), InsufficientScopeError(("transactions/get",))):
         challenge = dict(Guard(verifier=verifier).refuse(error, GET).headers)["WWW-Authenticate"]
         assert challenge.endswith('scope="transactions/use transactions/get"')
+
+
+@pytest.mark.parametrize(
+    "options, setting",
+    [
+        pytest.param({"verifier": None}, "verifier", id="no verifier"),
+        pytest.param({"requirement": "transactions/get"}, "requirement", id="a scope by its name"),
+        pytest.param({"requirement": GET, "required": False}, "requirement", id="a requirement for nobody"),
+        pytest.param({"token_from": []}, "token_from", id="no place"),
+        pytest.param({"token_from": [header, cookie]}, "token_from", id="places without parentheses"),
+        pytest.param({"token_from": ["header"]}, "token_from", id="a place by its name"),
+        pytest.param({"metadata": "https://api.example.com"}, "metadata", id="a URL for the metadata"),
+        pytest.param({"realm": ""}, "realm", id="an empty realm"),
+    ],
+)
+def test_option_that_cannot_be_right_is_refused_by_name(
+    verifier: CognitoVerifier, options: dict[str, Any], setting: str
+) -> None:
+    """Where the guard is made, and not at each request."""
+    arguments: dict[str, Any] = {"verifier": verifier, **options}
+    with pytest.raises(ConfigurationError) as caught:
+        Guard(**arguments)
+    assert caught.value.setting == setting
+
+
+def test_requirement_of_the_guard_is_met_by_each_caller(call: Call, pool: FakeUserPool) -> None:
+    """Who may is returned, who may not is refused."""
+    guard = Guard(verifier=pool.verifier(), requirement=GET)
+    caller = call(guard, "authenticate", pool.headers(scopes=["transactions/get"]))
+    assert caller.scopes == {"transactions/get"}
+    with pytest.raises(InsufficientScopeError) as raised:
+        call(guard, "authenticate", pool.headers(scopes=["transactions/post"]))
+    assert raised.value.required == ("transactions/get",)
+
+
+def test_absent_credentials_are_anonymous_where_that_is_allowed(call: Call, pool: FakeUserPool) -> None:
+    """And nowhere else; bad ones are never."""
+    optional, strict = Guard(verifier=pool.verifier(), required=False), Guard(verifier=pool.verifier())
+    assert call(optional, "authenticate", {}) is None
+    assert call(optional, "authenticate", pool.headers()).username == "jane"
+    with pytest.raises(MissingTokenError):
+        call(strict, "authenticate", {})
+    for guard in (optional, strict):
+        with pytest.raises(InvalidTokenError) as raised:
+            call(guard, "authenticate", {"Authorization": "Bearer x"})
+        assert raised.value.reason is Reason.MALFORMED_TOKEN
+
+
+def test_answer_names_the_metadata_of_the_guard(verifier: CognitoVerifier) -> None:
+    """A client without a token learns where to read how to get one (RFC 9728 §5.1)."""
+    guard = Guard(verifier=verifier, metadata=METADATA, problem_details=True)
+    assert guard.refuse(MissingTokenError()) == challenge_for(
+        MissingTokenError(), resource_metadata=METADATA.url, problem_details=True
+    )
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("paths", [[METADATA.path], ["/app" + METADATA.path, METADATA.path]], ids=["one", "of two"])
+def test_metadata_is_served_where_it_is_asked_for(verifier: CognitoVerifier, method: str, paths: list[str]) -> None:
+    """At its one path, whichever way the server tells it."""
+    assert Guard(verifier=verifier, metadata=METADATA).metadata_reply(method, *paths) == metadata_reply(METADATA)
+
+
+@pytest.mark.parametrize(
+    "metadata, method, path",
+    [
+        pytest.param(None, "GET", METADATA.path, id="a guard without metadata"),
+        pytest.param(METADATA, "GET", "/", id="another path"),
+        pytest.param(METADATA, "GET", METADATA.path + "/", id="a path that goes on"),
+        pytest.param(METADATA, "POST", METADATA.path, id="another method"),
+        pytest.param(METADATA, "get", METADATA.path, id="a method in lower case"),
+        pytest.param(METADATA, "POST", "/", id="another method and path"),
+    ],
+)
+def test_any_other_request_is_not_for_the_metadata(
+    verifier: CognitoVerifier, metadata: ProtectedResource | None, method: str, path: str
+) -> None:
+    """It needs a token like all the rest."""
+    assert Guard(verifier=verifier, metadata=metadata).metadata_reply(method, path) is None
+
+
+def test_exempt_paths_are_one_or_several() -> None:
+    """One string is one path, not its letters."""
+    assert exempt_paths("/health") == {"/health"}
+    assert exempt_paths(iter(["/health", "/"])) == {"/health", "/"}
+    assert exempt_paths(()) == frozenset()
+
+
+@pytest.mark.parametrize("given", ["health", "", ["/health", "metrics"], [None], [b"/health"], [1]], ids=repr)
+def test_exempt_path_that_is_none_is_refused(given: Any) -> None:
+    """It would exempt nothing, in silence."""
+    with pytest.raises(ConfigurationError) as caught:
+        exempt_paths(given)
+    assert caught.value.setting == "exempt"
+
+
+@pytest.mark.parametrize(
+    "method, names, expected",
+    [
+        pytest.param("OPTIONS", ["Origin", "ACCESS-CONTROL-REQUEST-METHOD", "host"], True, id="a preflight"),
+        pytest.param("OPTIONS", ["origin", "host"], False, id="no method asked for"),
+        pytest.param("OPTIONS", ["access-control-request-method"], False, id="no origin"),
+        pytest.param("OPTIONS", [], False, id="no header"),
+        pytest.param("GET", ["origin", "access-control-request-method"], False, id="another method"),
+        pytest.param("options", ["origin", "access-control-request-method"], False, id="a method in lower case"),
+    ],
+)
+def test_preflight_is_told_from_other_requests(method: str, names: list[str], expected: bool) -> None:
+    """Only what a browser sends without credentials passes without them (Fetch §3.2.2)."""
+    assert is_preflight(method, names) is expected

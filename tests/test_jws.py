@@ -498,6 +498,7 @@ def test_bytes_that_are_not_one_strict_json_object_are_refused(data: bytes) -> N
         pytest.param(b'{"a":' + b"9" * 4000 + b"}", id="an integer of 4000 digits"),
         pytest.param(b'{"a":' * 31 + b"{}" + b"}" * 31, id="objects at the bound"),
         pytest.param(b'{"a":' + b"[" * 31 + b"]" * 31 + b"}", id="arrays at the bound"),
+        pytest.param(b'{"a":' + b"[" * 31 + b"]" * 31 + b',"b":[]}', id="arrays at the bound, and more beside them"),
         pytest.param(b'{"a":[' + b"[]," * 500 + b"{}]}", id="wide and not deep"),
         pytest.param(b'{"a":"' + b"[{" * 500 + b'"}', id="brackets in a string"),
         pytest.param(b'{"a":"\\"' + b"[{" * 500 + b'\\\\"}', id="brackets behind an escaped quote"),

@@ -162,6 +162,7 @@ def signed(token: str) -> tuple[bytes, bytes]:
         pytest.param({"kid": "vn4iEO9+/ é=\u2028"}, id="any characters in the key ID"),
         pytest.param({"n": number((1 << 8191) + 1)}, id="the longest modulus"),
         pytest.param({"e": EXPONENT_OF_FOUR_BYTES}, id="an exponent of four bytes"),
+        pytest.param({"e": number((1 << 32) - 1)}, id="the greatest exponent"),
     ],
 )
 def test_sound_public_rsa_key_is_usable(changes: dict[str, object]) -> None:

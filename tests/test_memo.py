@@ -31,6 +31,7 @@ from cognito_guard import (
     UnavailableError,
     UnknownKeyError,
 )
+from cognito_guard.keys.keyset import KeySet
 from cognito_guard.testing import FakeClock, FakeUserPool
 from cognito_guard.tokens.claims import check_times, surely_in_time
 from cognito_guard.tokens.memo import Memo, Verified
@@ -44,7 +45,7 @@ def verifier(pool: FakeUserPool, clock: FakeClock) -> CognitoVerifier:
     return pool.verifier(timer=clock)
 
 
-def memo_of(verifier: CognitoVerifier) -> Memo:
+def memo_of(verifier: CognitoVerifier) -> Memo[Verified]:
     return verifier._memo  # pyright: ignore[reportPrivateUsage]
 
 
@@ -158,6 +159,17 @@ def test_cached_token_lives_on_under_an_equal_key(
     clock.tick(FRESH)
     verifier.prefetch()
     assert call(verifier, "verify", token) is principal
+
+
+def test_cached_token_lives_on_under_a_stale_key(
+    call: Call, verifier: CognitoVerifier, pool: FakeUserPool, clock: FakeClock
+) -> None:
+    """Neither it nor its signature is looked at again while a refresh runs."""
+    token = pool.access_token()
+    principal = call(verifier, "verify", token)
+    clock.tick(FRESH)
+    assert call(verifier, "verify", token) is principal
+    settled()
 
 
 def test_cached_token_is_unavailable_once_the_keys_are_beyond_use(
@@ -377,3 +389,25 @@ def settled() -> None:
         if thread.name == "cognito-guard-keys":
             thread.join(30)
             assert not thread.is_alive()
+
+
+def test_equal_key_of_a_refresh_takes_the_place_of_the_old_one(pool: FakeUserPool) -> None:
+    """The next look compares no numbers; another key never takes it."""
+    mine, equal, other = (KeySet.from_document(jwks) for jwks in (pool.jwks, pool.jwks, FakeUserPool().jwks))
+    kid = pool.access_key.kid
+    verified = Verified(pool.verifier().verify(pool.access_token()), {}, mine.by_kid[kid], (0.0, 0.0))
+    assert not verified.is_under(next(iter(other.by_kid.values())))
+    assert verified.key is mine.by_kid[kid]
+    assert verified.is_under(equal.by_kid[kid])
+    assert verified.key is equal.by_kid[kid]
+
+
+def test_memory_begins_anew_after_a_fork_with_its_size() -> None:
+    """Nothing is left of the parent's, and no more is kept than before."""
+    memo = Memo[str](2, max_bytes=1000)
+    memo.put(b"before", "known")
+    memo.reset_after_fork()
+    assert len(memo) == 0
+    for digest in (b"1", b"2", b"3"):
+        memo.put(digest, "known")
+    assert len(memo) == 2

@@ -276,6 +276,8 @@ def test_url_that_is_none_is_refused(setting: str, url: Any) -> None:
         pytest.param("https:/user:hunter2secret@keys.example/", id="user and password behind one slash"),
         pytest.param("user:hunter2secret@keys.example/", id="user and password without a scheme"),
         pytest.param("https://keys.example/jwks.json?api-key=hunter2secret", id="a key in the query"),
+        pytest.param("https://user:hunter2secret", id="a password where a port belongs"),
+        pytest.param("https://[hunter2secret]/x", id="a secret where an address belongs"),
     ],
 )
 @pytest.mark.parametrize("setting", ["issuer", "jwks_uri"])

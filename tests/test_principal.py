@@ -308,3 +308,8 @@ def test_repr_tells_the_kind_and_no_claim(changes: dict[str, Any], text: str) ->
     """A username is often an e-mail address, and a repr ends up in logs."""
     assert repr(principal(**changes)) == text
     assert "jane" not in f"{principal(**changes)} {principal(**changes)!r}"
+
+
+def test_principal_of_a_token_is_of_the_pool_that_vouches_for_it(pool: FakeUserPool) -> None:
+    """Half of its identity."""
+    assert pool.verifier().verify(pool.access_token()).user_pool_id == pool.user_pool_id

@@ -19,6 +19,7 @@ from cognito_guard import (
     Principal,
     Reason,
     Requires,
+    StepUpRequiredError,
     UnavailableError,
     Verifier,
 )
@@ -263,6 +264,19 @@ def test_prefetch_refreshes_the_tenants_that_are_known(call: Call, shop: FakeUse
     clock.tick(600)
     call(verifier, "prefetch")
     assert len(fetched) == 2
+
+
+def test_authentication_is_aged_by_the_given_clock(call: Call, shop: FakeUserPool, clock: FakeClock) -> None:
+    """Requirements are judged at the verifier's time, whoever verified the token."""
+    for verifier in (
+        CognitoVerifier.by_issuer(lambda _: shop.verifier(), clock=clock),
+        CognitoVerifier.any_of(shop.verifier()),
+    ):
+        principal = call(verifier, "verify", shop.access_token())
+        verifier.authorize(principal, Requires(max_age=60))
+        clock.tick(61)
+        with pytest.raises(StepUpRequiredError):
+            verifier.authorize(principal, Requires(max_age=60))
 
 
 @pytest.mark.parametrize(

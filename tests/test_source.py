@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import threading
@@ -649,6 +650,46 @@ def test_prefetch_has_keys_at_hand(
     assert len(endpoint.calls) == 2
 
 
+def test_prefetch_costs_no_try_for_an_unknown_key(
+    call: Call, make: Make, endpoint: Endpoint, clock: FakeClock, kid: str
+) -> None:
+    """However often it is called: the tries are for tokens."""
+    source = make(burst=1, cooldown=1e6)
+    call(source, "prefetch")
+    clock.tick(SCHEDULE.fresh_for)
+    call(source, "prefetch")
+    unknown(call, source, "invented")
+    assert len(endpoint.calls) == 3
+    unknown(call, source, "invented")
+    assert len(endpoint.calls) == 3
+
+
+def test_fetch_that_follows_a_joined_one_asks_the_token_s_issuer_first(
+    make: Make, endpoint: Endpoint, pool: FakeUserPool, kid: str
+) -> None:
+    """Not the one that the joined fetch was for."""
+    source = make(ORIGINAL, UPDATED)
+    gate = endpoint.close()
+
+    async def rotate_during_a_fetch() -> None:
+        first = asyncio.create_task(source.aget(ORIGINAL, kid))
+        await asyncio.sleep(0)
+        pool.rotate()
+        new = pool.access_key.kid
+        second = asyncio.create_task(source.aget(UPDATED, new))
+        await asyncio.sleep(0)
+        # The fetch has read the keys of before.
+        assert await asyncio.to_thread(endpoint.begun.acquire, timeout=PATIENCE)
+        endpoint.says(published(pool))
+        endpoint.open()
+        gate.set()
+        assert (await first).kid == kid
+        assert (await second).kid == new
+
+    asyncio.run(rotate_during_a_fetch())
+    assert endpoint.uris == [f"{ORIGINAL}/jwks.json", f"{UPDATED}/jwks.json"]
+
+
 def test_prefetch_after_a_timer_that_jumped_back_fetches(
     call: Call, source: RemoteKeys, endpoint: Endpoint, clock: FakeClock
 ) -> None:
@@ -731,6 +772,14 @@ def test_fetch_that_cannot_start_is_a_failure(
     patch.undo()
     clock.tick(1.0)
     assert call(source, "get", ORIGINAL, kid).kid == kid
+
+
+def test_fetch_that_cannot_start_is_tried_again_after_the_backoff(
+    call: Call, make: Make, kid: str, no_threads: Callable[[], pytest.MonkeyPatch]
+) -> None:
+    """However short that is: nobody asked for a longer wait."""
+    no_threads()
+    assert unavailable(call, make(backoff=0.25), kid) == 0.25
 
 
 def test_refresh_that_cannot_start_goes_unnoticed(
@@ -823,6 +872,34 @@ def test_outage_is_logged_with_its_cause(
         "the document is not one strict JSON object",
         1,
     ]
+
+
+@pytest.mark.parametrize(
+    "updated, original, told",
+    [
+        pytest.param(REFUSED, DOWN, "the key endpoint answered 503", id="a refusal, and then the news"),
+        pytest.param(DOWN, REFUSED, "the key endpoint answered 503", id="the news, and then a refusal"),
+        pytest.param(DOWN, b"", "the key endpoint answered 503", id="the first of two"),
+        pytest.param(REFUSED, REFUSED, "the key endpoint answered 403", id="refusals alone"),
+    ],
+)
+def test_outage_is_logged_with_the_cause_that_counts(
+    call: Call,
+    make: Make,
+    endpoint: Endpoint,
+    kid: str,
+    caplog: pytest.LogCaptureFixture,
+    updated: Answer,
+    original: Answer,
+    told: str,
+) -> None:
+    """An endpoint that has nothing for the pool is only then the news if all are."""
+    caplog.set_level(logging.INFO, "cognito_guard.keys")
+    endpoint.says(updated, f"{UPDATED}/jwks.json")
+    endpoint.says(original, f"{ORIGINAL}/jwks.json")
+    unavailable(call, make(UPDATED, ORIGINAL), kid, UPDATED)
+    fetches_ended()
+    assert [vars(record)["problem"] for record in caplog.records] == [told]
 
 
 def test_fetch_that_hangs_is_logged_as_an_outage(

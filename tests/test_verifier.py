@@ -1014,6 +1014,7 @@ def test_environment_with_a_mistake_is_refused(changes: dict[str, str], setting:
         pytest.param({"client_id": "a,b"}, "client_id", id="clients in one string"),
         pytest.param({"client_id": None}, "client_id", id="a client that is None"),
         pytest.param({"token_use": "refresh"}, "token_use", id="another use"),
+        pytest.param({"token_use": [1]}, "token_use", id="a use that is a number"),
         pytest.param({"leeway": 301}, "leeway", id="a leeway that turns expiry off"),
         pytest.param({"leeway": -1}, "leeway", id="a negative leeway"),
         pytest.param({"leeway": "10"}, "leeway", id="a leeway that is text"),

@@ -130,7 +130,7 @@ class HTTPSFetch:
                 return self._body(stream.response("GET"))
         except OSError as cause:  # ssl.SSLError and TimeoutError too
             raise FetchError(f"the fetch failed: {type(cause).__name__}") from cause
-        except (HTTPException, ValueError) as error:  # a bad proxy URL or chunk size is a ValueError
+        except (HTTPException, ValueError, OverflowError) as error:  # a bad proxy URL, or a chunk size that is none
             problem = type(error).__name__
         # Raised out here, with no cause: those quote what the endpoint sent, or the proxy's URL with its password.
         raise FetchError(f"the fetch failed: {problem}")
