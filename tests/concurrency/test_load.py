@@ -395,4 +395,4 @@ def test_memory_is_bounded_by_the_caches_size_however_many_tokens_come(pool: Fak
         assert all(threads.map(fill, range(THREADS)))
     assert len(memo) == size
     gc.collect()
-    assert sum(isinstance(one, Verified) and one.claims is claims for one in gc.get_objects()) == size
+    assert sum(type(one) is Verified and one.claims is claims for one in gc.get_objects()) == size
