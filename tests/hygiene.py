@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Generator
+from contextlib import suppress
 from ipaddress import ip_address
 from typing import Any
 from weakref import WeakSet
@@ -54,7 +55,9 @@ def leftovers(before: frozenset[threading.Thread]) -> list[threading.Thread]:
     awaited = [thread for thread in begun if thread.name == REFRESH_THREAD or not thread.daemon]
     busy = [thread for thread in awaited if not _is_idle(thread)]
     for thread in busy:
-        thread.join(GRACE)
+        # One that is just being started can't be joined yet.
+        with suppress(RuntimeError):
+            thread.join(GRACE)
     return [thread for thread in busy if thread.is_alive() and not _is_idle(thread)]
 
 
