@@ -226,6 +226,14 @@ def free_port() -> int:
         return port
 
 
+@contextmanager
+def closed_port() -> Generator[int]:
+    """Yield a port at which nobody listens, and nobody else comes to do so meanwhile."""
+    with socket.socket() as held:
+        held.bind((LOOPBACK, 0))
+        yield held.getsockname()[1]
+
+
 def _laid_out(place: Path, name: Proxy, ports: Sequence[int]) -> list[str]:
     """Write a proxy's files with these ports, and return its command."""
     (place / "example").mkdir(exist_ok=True)

@@ -18,7 +18,7 @@ from cognito_guard import ResourceServer
 from cognito_guard.forward_auth import Proxy
 from cognito_guard.testing import FakeUserPool
 
-from .parts import PROXIES, Answer, Application, application, ask, free_port, guard, proxy_before
+from .parts import PROXIES, Answer, Application, application, ask, closed_port, guard, proxy_before
 
 pytestmark = pytest.mark.system
 
@@ -290,9 +290,9 @@ def test_upgrade_is_judged_like_any_request(front: Front, pool: FakeUserPool) ->
 
 def test_keys_out_of_reach_is_503_with_the_time_to_come_back(front: Front, pool: FakeUserPool, tmp_path: Path) -> None:
     """The client is told to try again, and not that its token is bad; nobody passes meanwhile but to public paths."""
-    nobody = f"http://127.0.0.1:{free_port()}/jwks.json"
     with (
-        guard(tmp_path, proxy=front.proxy, jwks_uri=nobody) as guarding,
+        closed_port() as nobody,
+        guard(tmp_path, proxy=front.proxy, jwks_uri=f"http://127.0.0.1:{nobody}/jwks.json") as guarding,
         proxy_before(tmp_path, front.proxy, guard_port=guarding, application_port=front.app.port) as port,
     ):
         answer = ask(port, "GET", "/me", [bearer(pool.access_token())])
@@ -307,7 +307,10 @@ def test_keys_out_of_reach_is_503_with_the_time_to_come_back(front: Front, pool:
 
 def test_nobody_passes_while_the_guard_is_away(front: Front, pool: FakeUserPool, tmp_path: Path) -> None:
     """A proxy that can't ask refuses: public paths too, since nobody says which they are."""
-    with proxy_before(tmp_path, front.proxy, guard_port=free_port(), application_port=front.app.port) as port:
+    with (
+        closed_port() as nobody,
+        proxy_before(tmp_path, front.proxy, guard_port=nobody, application_port=front.app.port) as port,
+    ):
         statuses = {ask(port, "GET", path, [bearer(pool.access_token())]).status for path in ("/me", "/health")}
     assert front.app.arrivals == []
     # Caddy says 502 of its own.
