@@ -15,11 +15,11 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from .errors import ConfigurationError, InvalidClaimError, Reason, malformed_claim, missing_claim, wrong_issuer
-from .keys.documents import DocumentKeys, check_settings
 from .keys.fetch import Fetch, HTTPSFetch
 from .keys.freshness import RefreshSchedule
 from .keys.keyset import InvalidKeySetError, Key, KeySet
-from .keys.source import KeySource, StaticKeys
+from .keys.settings import check_settings
+from .keys.source import KeySource, RemoteKeys, StaticKeys
 from .pool import check_fetchable
 from .settings import check_seconds, several
 from .tokens.bearer import Headers, authorization_values, bearer_token
@@ -167,8 +167,8 @@ class IdentityPoolVerifier:
         self._clock = clock
         if jwks is None:
             uri = _fetchable(self._issuer, jwks_uri, allow_insecure_http)
-            self._keys: KeySource = DocumentKeys(
-                self._issuer, uri, _read, schedule=schedule, fetch=fetch or HTTPSFetch(), timer=timer
+            self._keys: KeySource = RemoteKeys(
+                {self._issuer: uri}, schedule=schedule, fetch=fetch or HTTPSFetch(), read=_read, timer=timer
             )
         elif jwks_uri is not None or fetch is not None:
             raise ConfigurationError("jwks", "excludes jwks_uri and fetch: keys that are given are never fetched")

@@ -41,7 +41,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "settings",
     ),
     "time and threads": (
-        *("keys.documents", "keys.fetch", "keys.source", "routing", "verifier"),
+        *("keys.fetch", "keys.settings", "keys.source", "routing", "verifier"),
         *("alb", "identity_pool"),
     ),
     "http": ("metadata", "challenge", "guard"),

@@ -22,10 +22,10 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from ..errors import InvalidSignatureError, UnavailableError, UnknownKeyError
 from ..forksafe import ForkSafe
-from ..keys.documents import DocumentKeys
 from ..keys.fetch import Fetch, FetchError
 from ..keys.freshness import RefreshSchedule, nothing_held, try_spent
 from ..keys.keyset import NO_KEYS, InvalidKeySetError, Key, KeySet
+from ..keys.source import RemoteKeys
 
 MAX_PEM_BYTES = 4096
 """A P-256 key takes 178."""
@@ -100,7 +100,7 @@ def key_set_of_pem(kid: str, data: bytes) -> KeySet:
     return KeySet(by_kid=MappingProxyType({kid: ES256Key(kid, key)}), skipped=0)
 
 
-class KeyPlace(DocumentKeys):
+class KeyPlace(RemoteKeys):
     """Serve the key of one key ID; that there is none is an answer too, and remembered like one."""
 
     def __init__(
@@ -112,11 +112,15 @@ class KeyPlace(DocumentKeys):
         fetch: Fetch,
         timer: Callable[[], float],
     ) -> None:
-        """Start with nothing held and nothing asked; the arguments are those of `DocumentKeys`."""
+        """Start with nothing held and nothing asked; the arguments are those of `RemoteKeys`."""
         # The document has one key: to ask again before it is stale could bring no other.
         own = replace(schedule, burst=1, cooldown=max(schedule.cooldown, schedule.fresh_for))
         super().__init__(
-            kid, uri, lambda data: key_set_of_pem(kid, data), schedule=own, fetch=_answering(fetch), timer=timer
+            {kid: uri},
+            schedule=own,
+            fetch=_answering(fetch),
+            read=lambda data: key_set_of_pem(kid, data),
+            timer=timer,
         )
         self._held = try_spent(self._held, timer(), own)
 

@@ -24,10 +24,10 @@ from ..errors import (
     Reason,
     wrong_issuer,
 )
-from ..keys.documents import check_settings
 from ..keys.fetch import Fetch, HTTPSFetch
 from ..keys.freshness import RefreshSchedule
 from ..keys.keyset import Key
+from ..keys.settings import check_settings
 from ..pool import UserPool, check_fetchable
 from ..principal import Principal
 from ..settings import several

@@ -131,6 +131,7 @@ class RemoteKeys(ForkSafe):
         *,
         schedule: RefreshSchedule,
         fetch: Fetch,
+        read: Callable[[bytes], KeySet] = KeySet.from_json,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
         """
@@ -140,11 +141,13 @@ class RemoteKeys(ForkSafe):
             jwks_uris: issuer to JWKS URI, at least one.
             schedule: how long keys are trusted, how often they are asked for.
             fetch: gets a document.
+            read: from a document to its keys; raises InvalidKeySetError for one without any that is usable.
             timer: monotonic seconds.
         """
         self._jwks_uris = jwks_uris
         self._schedule = schedule
         self._fetch = fetch
+        self._read = read
         self._timer = timer
         # Readers take this one attribute and no lock; it is replaced, never changed.
         self._held = nothing_held(timer(), schedule)
@@ -294,7 +297,7 @@ class RemoteKeys(ForkSafe):
 
     def _ask(self, uri: str, timeout: float) -> KeySet | FetchError:
         try:
-            return KeySet.from_json(self._fetch(uri, timeout))
+            return self._read(self._fetch(uri, timeout))
         except FetchError as error:
             if error.refused:
                 self._refused_until[uri] = self._timer() + self._schedule.fresh_for
