@@ -62,7 +62,7 @@ class Identities:
 @cache
 def identities() -> Identities:
     """Return the certificates of this process."""
-    known, unknown = _Authority(), _Authority()
+    known, unknown = Authority(), Authority()
     return Identities(
         ca_pem=known.certificate.public_bytes(Encoding.PEM),
         sound=known.context(),
@@ -74,7 +74,7 @@ def identities() -> Identities:
     )
 
 
-class _Authority:
+class Authority:
     """Sign certificates."""
 
     def __init__(self) -> None:
