@@ -28,6 +28,7 @@ _ISSUER_PREFIXES: Mapping[IssuerFormat, tuple[str, ...]] = {
     "updated": ("issuer-cognito-idp",),
     "both": ("cognito-idp", "issuer-cognito-idp"),
 }
+_OTHER_PARTITIONS = ("cn-", "us-gov-", "us-iso", "eu-iso", "eusc-")
 _NOT_IN_URL = frozenset('@?# \\"')
 _JWKS_PATH = "/.well-known/jwks.json"
 
@@ -160,9 +161,16 @@ def _derived_issuers(
     for replica in replica_regions:
         if not _REGION.fullmatch(replica):
             raise ConfigurationError("replica_regions", f"expected Region names like eu-west-1, got {replica!r}")
+        if _partition(replica) != _partition(region):
+            raise ConfigurationError("replica_regions", f"expected Regions of the pool's own partition, got {replica!r}")
     hosts = [f"{prefix}.{region}" for prefix in _ISSUER_PREFIXES[issuer_format]]
     hosts += [f"cognito-idp.{replica}" for replica in replica_regions]
     return tuple(dict.fromkeys(f"https://{host}.{dns_suffix(region)}/{user_pool_id}" for host in hosts))
+
+
+def _partition(region: str) -> str:
+    """Return what Regions of one partition begin with; nothing for the usual one."""
+    return next((prefix for prefix in _OTHER_PARTITIONS if region.startswith(prefix)), "")
 
 
 def _check_issuer(url: str) -> None:

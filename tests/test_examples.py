@@ -47,6 +47,13 @@ PRINTED = {
         "second: not allowed, insufficient_scope",
         "third: refused, wrong_token_use",
     ],
+    "several_pools": [
+        "hello colleague jane",
+        "hello customer jane",
+        '401 Bearer realm="cognito", error="invalid_token"',
+        '401 Bearer realm="cognito", error="invalid_token"',
+    ]
+    * 2,
     "srp_sign_in": [
         "AccessToken 200 hello jane",
         ('IdToken 401 Bearer realm="cognito", error="invalid_token", error_description="The token is not valid here"'),

@@ -209,6 +209,8 @@ def test_pool_id_may_be_as_long_as_the_api_allows() -> None:
         pytest.param({"replica_regions": ["us-east"]}, "replica_regions", id="a replica's Region without a number"),
         pytest.param({"replica_regions": ["US-EAST-1"]}, "replica_regions", id="an upper case replica"),
         pytest.param({"replica_regions": [""]}, "replica_regions", id="an empty replica"),
+        pytest.param({"replica_regions": ["cn-north-1"]}, "replica_regions", id="a replica in another partition"),
+        pytest.param({"replica_regions": ["us-gov-west-1"]}, "replica_regions", id="a replica in another, like named"),
         pytest.param({"replica_regions": ["us-east-1.evil.example/"]}, "replica_regions", id="a replica with a host"),
         pytest.param({"replica_regions": ["us-east-1\n"]}, "replica_regions", id="a replica with a line break"),
         pytest.param(
