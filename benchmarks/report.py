@@ -1,7 +1,7 @@
 """
 From figures to what people read: `python -m benchmarks.report benchmarks/results/0.1.0.json`.
 
-Draws the peers as an SVG beside the JSON, and fills the tables of docs/performance.md in.
+Draws the peers as an SVG beside the JSON, and fills the tables of docs/performance.md and README.md in.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import Any
 
 from .harness import Absent, Figure, Result, result_of
 
-DOCUMENT = Path(__file__).parent.parent / "docs" / "performance.md"
+_ROOT = Path(__file__).parent.parent
+DOCUMENTS = (_ROOT / "docs" / "performance.md", _ROOT / "README.md")
 _PLACE = re.compile(r"(<!-- figures: (\w+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
 _OURS = "cognito_guard"
 _WIDTH, _LABELS, _ROW, _TOP = 760, 300, 24, 58
@@ -35,7 +36,8 @@ def main() -> None:
     measured = json.loads(file.read_text())
     if "peers" in measured:
         file.with_suffix(".svg").write_text(plot(measured["peers"]))
-    DOCUMENT.write_text(filled(DOCUMENT.read_text(), measured))
+    for document in DOCUMENTS:
+        document.write_text(filled(document.read_text(), measured))
 
 
 def plot(measured: Mapping[str, Any]) -> str:

@@ -162,7 +162,7 @@ def _derived_issuers(
         if not _REGION.fullmatch(replica):
             raise ConfigurationError("replica_regions", f"expected Region names like eu-west-1, got {replica!r}")
         if _partition(replica) != _partition(region):
-            raise ConfigurationError("replica_regions", f"expected Regions of the pool's own partition, got {replica!r}")
+            raise ConfigurationError("replica_regions", f"expected one of the pool's own partition, got {replica!r}")
     hosts = [f"{prefix}.{region}" for prefix in _ISSUER_PREFIXES[issuer_format]]
     hosts += [f"cognito-idp.{replica}" for replica in replica_regions]
     return tuple(dict.fromkeys(f"https://{host}.{dns_suffix(region)}/{user_pool_id}" for host in hosts))
