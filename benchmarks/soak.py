@@ -31,7 +31,7 @@ from typing import NamedTuple, Self
 
 from cognito_guard import CognitoVerifier, FetchError, HTTPSFetch, Reason, RefreshSchedule, RefusalError
 from cognito_guard.keys.keyset import InvalidKeySetError, KeySet
-from cognito_guard.keys.source import REFRESH_THREAD
+from cognito_guard.keys.remote import REFRESH_THREAD
 from cognito_guard.testing import FakeUserPool, Fault, FaultyJWKSServer, HostileToken, hostile_tokens
 
 SCHEDULE = RefreshSchedule(fresh_for=4.0, stale_for=8.0, cooldown=1.0, burst=2, backoff=0.25, deadline=3.0)

@@ -18,8 +18,9 @@ from .errors import ConfigurationError, InvalidClaimError, Reason, malformed_cla
 from .keys.fetch import Fetch, HTTPSFetch
 from .keys.freshness import RefreshSchedule
 from .keys.keyset import InvalidKeySetError, Key, KeySet
+from .keys.remote import RemoteKeys
 from .keys.settings import check_settings
-from .keys.source import KeySource, RemoteKeys, StaticKeys
+from .keys.source import KeySource, StaticKeys
 from .pool import check_fetchable
 from .settings import check_seconds, several
 from .tokens.bearer import Headers, authorization_values, bearer_token

@@ -14,6 +14,8 @@ from typing import Any, cast
 
 from .errors import ConfigurationError
 
+# More would quietly become a way to turn expiry off.
+_MAX_LEEWAY = 300.0
 _ENV_PREFIX = "COGNITO_"
 _PLAIN = ("user_pool_id", "issuer_format", "jwks_uri", "resource_binding")
 _SEVERAL = ("client_id", "token_use", "resource", "required_scopes", "replica_regions", "issuer")
@@ -64,6 +66,16 @@ def check_seconds(setting: str, value: object, *, at_most: float = math.inf, abo
     # Also where it is not a number: every comparison with NaN is false.
     if not (seconds > 0 if above_zero else seconds >= 0) or not seconds <= at_most or seconds == math.inf:
         raise ConfigurationError(setting, f"expected a finite number of seconds, {bound}")
+
+
+def check_leeway(leeway: object) -> None:
+    """
+    Check how many seconds two clocks may differ.
+
+    Raises:
+        ConfigurationError: as `check_seconds` does.
+    """
+    check_seconds("leeway", leeway, at_most=_MAX_LEEWAY)
 
 
 def arguments_from_mapping(settings: Mapping[str, Any], **given: Any) -> dict[str, Any]:

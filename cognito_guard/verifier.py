@@ -15,10 +15,11 @@ from typing import Any, TypeAlias
 
 from .abstract import PoolVerifier, Verifier
 from .emulators import Emulator, emulator_arguments
-from .errors import ConfigurationError, wrong_issuer
-from .keys.fetch import Fetch, HTTPSFetch
+from .errors import wrong_issuer
+from .keys.fetch import Fetch
 from .keys.freshness import RefreshSchedule
 from .keys.keyset import Key
+from .keys.settings import check_settings
 from .keys.source import key_source
 from .pool import IssuerFormat, UserPool
 from .principal import Principal, principal_of
@@ -123,14 +124,12 @@ class CognitoVerifier(PoolVerifier):
             max_token_age=max_token_age,
             max_token_lifetime=max_token_lifetime,
         )
-        if type(max_token_bytes) is not int or max_token_bytes < 1:
-            raise ConfigurationError("max_token_bytes", "expected a positive number of bytes")
+        check_settings(
+            leeway=leeway, max_token_bytes=max_token_bytes, schedule=schedule, fetch=fetch, clock=clock, timer=timer
+        )
         self._max_token_bytes = max_token_bytes
         self._floor = Requires(scopes=floor) if floor else None
         self._implied = closure(implies)
-        for setting, function in (("clock", clock), ("timer", timer), ("fetch", fetch or HTTPSFetch())):
-            if not callable(function):
-                raise ConfigurationError(setting, f"expected a function, got {type(function).__name__}")
         self._clock = clock
         self._keys = key_source(self._pool, jwks, jwks_uri, schedule, fetch, timer)
         self._known_headers: dict[bytes, str] = {}

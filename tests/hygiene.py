@@ -18,7 +18,7 @@ from weakref import WeakSet
 
 import pytest
 
-from cognito_guard.keys.source import REFRESH_THREAD
+from cognito_guard.keys.remote import REFRESH_THREAD
 
 GRACE = 10.0
 """Seconds in which a thread that is about to end does so, on the busiest machine."""

@@ -29,7 +29,7 @@ from cognito_guard import (
     UnavailableError,
     UnknownKeyError,
 )
-from cognito_guard.keys.source import REFRESH_THREAD
+from cognito_guard.keys.remote import REFRESH_THREAD
 from cognito_guard.testing import FakeClock, FakeUserPool, Fault, FaultyJWKSServer
 from cognito_guard.testing.faults import TLS_FAULTS
 from cognito_guard.testing.replies import is_of_single_keys

@@ -41,7 +41,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "settings",
     ),
     "time and threads": (
-        *("keys.fetch", "keys.settings", "keys.source", "routing", "verifier"),
+        *("keys.fetch", "keys.remote", "keys.settings", "keys.source", "routing", "verifier"),
         *("alb", "identity_pool"),
     ),
     "http": ("metadata", "challenge", "guard"),
@@ -170,7 +170,7 @@ def test_walk_finds_imports_wherever_they_stand() -> None:
     """Relative ones and full ones, at the top and inside a function: what is not seen is not forbidden."""
     assert ours_imported_by("tokens.policy") == {"errors", "settings", "tokens.claims", "tokens.jws"}
     assert {"errors", "verifier", "tokens.policy"} <= ours_imported_by("")
-    assert "asyncio" in others_imported_by("keys.source")
+    assert "asyncio" in others_imported_by("keys.remote")
     assert "jwt.algorithms.RSAAlgorithm" in others_imported_by("keys.keyset")
 
 
@@ -226,12 +226,12 @@ def test_status_rule_is_about_numbers_that_are_there() -> None:
 
 @pytest.mark.parametrize("module", [pytest.param(name, id=name or "the root") for name in in_layers(*CORE_LAYERS)])
 def test_one_module_has_threads_and_locks(module: str) -> None:
-    """`keys.source`, with the lock of `forksafe`; nobody else waits, or belongs to an event loop."""
+    """`keys.remote`, with the lock of `forksafe`; nobody else waits, or belongs to an event loop."""
     threads = ("threading", "_thread", "concurrent", "asyncio", "multiprocessing", "queue", "contextvars")
     locks = {"Lock", "RLock", "Condition", "Semaphore", "Thread", "register_at_fork"}
     mentioned = {name for name in others_imported_by(module) if is_within(name, threads)}
     mentioned |= identifiers_of(module) & locks
-    assert (mentioned != set()) is (module in {"forksafe", "keys.source"})
+    assert (mentioned != set()) is (module in {"forksafe", "keys.remote"})
 
 
 @pytest.mark.parametrize("module", [pytest.param(name, id=name or "the root") for name in in_layers(*CORE_LAYERS)])

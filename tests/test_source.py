@@ -24,7 +24,8 @@ from cognito_guard import (
     UserPool,
 )
 from cognito_guard.keys.keyset import KeySet
-from cognito_guard.keys.source import RemoteKeys, StaticKeys
+from cognito_guard.keys.remote import RemoteKeys
+from cognito_guard.keys.source import StaticKeys
 from cognito_guard.testing import FakeClock, FakeUserPool
 
 PATIENCE = 30.0  # seconds that nothing here takes unless it hangs

@@ -25,7 +25,7 @@ from ..forksafe import ForkSafe
 from ..keys.fetch import Fetch, FetchError
 from ..keys.freshness import RefreshSchedule, nothing_held, try_spent
 from ..keys.keyset import NO_KEYS, InvalidKeySetError, Key, KeySet
-from ..keys.source import RemoteKeys
+from ..keys.remote import RemoteKeys
 
 MAX_PEM_BYTES = 4096
 """A P-256 key takes 178."""

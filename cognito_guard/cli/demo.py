@@ -21,7 +21,7 @@ from urllib.parse import urlencode
 
 from ..challenge import DEFAULT_REALM
 from ..errors import Reason
-from ..keys.source import REFRESH_THREAD
+from ..keys.remote import REFRESH_THREAD
 from ..scopes import ResourceServer
 from ..testing import AppClient, FakeClock, FakeUserPool, FakeUserPoolServer
 from ..verifier import CognitoVerifier

@@ -7,12 +7,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..errors import ConfigurationError
-from ..settings import check_seconds
+from ..settings import check_leeway
 from .fetch import Fetch
 from .freshness import RefreshSchedule
-
-# More would quietly become a way to turn expiry off.
-_MAX_LEEWAY = 300.0
 
 
 def check_settings(
@@ -30,7 +27,7 @@ def check_settings(
     Raises:
         ConfigurationError: a value that can't be right.
     """
-    check_seconds("leeway", leeway, at_most=_MAX_LEEWAY)
+    check_leeway(leeway)
     if type(max_token_bytes) is not int or max_token_bytes < 1:
         raise ConfigurationError("max_token_bytes", "expected a positive number of bytes")
     if not isinstance(schedule, RefreshSchedule):

@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Any, Literal, TypeAlias, cast
 
 from ..errors import ConfigurationError, InvalidClaimError, Reason, malformed_claim, missing_claim
-from ..settings import check_seconds
+from ..settings import check_leeway, check_seconds
 from .claims import check_times, check_types, surely_in_time
 from .jws import is_array
 
@@ -34,8 +34,6 @@ class AnyClient(Enum):
 ANY_CLIENT = AnyClient.ANY_CLIENT
 """Accept every app client of the pool: needs a bound resource or a required scope in place of the client."""
 
-# More would quietly become a way to turn expiry off.
-_MAX_LEEWAY = 300.0
 _MAX_CLIENT_ID_CHARS = 128
 ClientIds: TypeAlias = frozenset[str] | Literal[AnyClient.ANY_CLIENT]
 
@@ -104,7 +102,7 @@ class Policy:
                 "client_id", "ANY_CLIENT is for access tokens, and needs a resource or required_scopes in its place"
             )
         binding_required, unbound = _binding(resource_binding, client_id, resource)
-        check_seconds("leeway", leeway, at_most=_MAX_LEEWAY)
+        check_leeway(leeway)
         for name, value in (("max_token_age", max_token_age), ("max_token_lifetime", max_token_lifetime)):
             if value is not None:
                 check_seconds(name, value)

@@ -12,7 +12,7 @@ from threading import Event, Lock
 from typing import Any
 
 from cognito_guard import Principal, Reason, RefusalError, Verifier
-from cognito_guard.keys.source import REFRESH_THREAD
+from cognito_guard.keys.remote import REFRESH_THREAD
 from cognito_guard.testing import FakeUserPool
 
 PATIENCE = 30.0

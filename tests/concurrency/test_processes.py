@@ -22,7 +22,7 @@ import pytest
 
 from cognito_guard import CognitoVerifier, RefreshSchedule, UnavailableError, Verifier
 from cognito_guard.forksafe import ForkSafe
-from cognito_guard.keys.source import RemoteKeys
+from cognito_guard.keys.remote import RemoteKeys
 from cognito_guard.testing import FakeClock, FakeUserPool, FakeUserPoolServer, Fault, FaultyJWKSServer
 
 from . import FOR_EVER, PATIENCE, fetches_ended, in_threads
