@@ -216,11 +216,17 @@ class Principal:
         return f"<Principal {kind} of {self.user_pool_id}, {self.token_use} token, {size}>"
 
 
+# One principal is made for each token: past the look-up of the attribute that cannot be set.
+_new = object.__new__
+_set_claims = Principal.__dict__["_claims"].__set__
+_set_user_pool_id = Principal.__dict__["_user_pool_id"].__set__
+
+
 def principal_of(claims: Mapping[str, Any], user_pool_id: str) -> Principal:
     """Return the principal of claims that nobody else holds; they are not copied."""
-    principal = object.__new__(Principal)
-    _set(principal, "_claims", claims)
-    _set(principal, "_user_pool_id", user_pool_id)
+    principal = _new(Principal)
+    _set_claims(principal, claims)
+    _set_user_pool_id(principal, user_pool_id)
     return principal
 
 

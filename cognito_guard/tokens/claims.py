@@ -81,15 +81,15 @@ def check_types(claims: Mapping[str, Any]) -> None:
         and type(expires_at := get("exp")) is int
         and type(issued_at := get("iat")) is int
         and type(auth_time := get("auth_time", 0)) is int
-        and 0 <= issued_at <= _MAX_TIME
-        and 0 <= expires_at <= _MAX_TIME
-        and 0 <= auth_time <= _MAX_TIME
+        # Also where it does not expire after it was issued, the walk decides.
+        and 0 <= issued_at <= expires_at <= _MAX_TIME
+        and 0 <= auth_time <= expires_at
         and type(get("client_id", "")) is str
         and type(get("scope", "")) is str
         and type(get("username", "")) is str
         and type(get("cognito:username", "")) is str
-        and type(get("cognito:groups", _NO_GROUPS)) is list
-        and _STRINGS.issuperset(map(type, get("cognito:groups", _NO_GROUPS)))
+        and type(groups := get("cognito:groups", _NO_GROUPS)) is list
+        and _STRINGS.issuperset(map(type, groups))
         and type(get("jti", "")) is str
         and type(get("origin_jti", "")) is str
         and not ("nbf" in claims or "acr" in claims or "amr" in claims or "act" in claims)
