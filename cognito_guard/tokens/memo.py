@@ -20,6 +20,8 @@ from ..forksafe import ForkSafe
 from ..keys.keyset import Key
 from ..principal import Principal
 
+# An ECDSA signature alone: nobody ever verified what is shorter.
+_SHORTEST = 86
 # Above it, hashing hands the interpreter to other threads, and gets it back milliseconds later
 # where one of them is busy.
 _CHUNK = 2047
@@ -88,9 +90,12 @@ class Memo(ForkSafe, Generic[T]):
             token: anything at all; the digest of what can't be remembered is None.
         """
         # The length first: hashing a megabyte of junk would cost more than refusing it.
-        if not self._size or not isinstance(token, str) or len(token) > self._max_bytes or not token.isascii():
+        if not self._size or not isinstance(token, str) or not _SHORTEST <= len(token) <= self._max_bytes:
             return None, None
-        digest = _digest(token.encode())
+        if not token.isascii():
+            return None, None
+        data = token.encode()
+        digest = sha256(data).digest() if len(data) <= _CHUNK else _digest_of_parts(data)
         with self._lock:
             return digest, self._entries.get(digest)
 
@@ -108,9 +113,7 @@ class Memo(ForkSafe, Generic[T]):
         return len(self._entries)
 
 
-def _digest(data: bytes) -> bytes:
-    if len(data) <= _CHUNK:
-        return sha256(data).digest()
+def _digest_of_parts(data: bytes) -> bytes:
     hashed = sha256()
     for start in range(0, len(data), _CHUNK):
         hashed.update(data[start : start + _CHUNK])
