@@ -1,4 +1,4 @@
-"""`python -m benchmarks [name ...] [--quick] [--full] [--json FILE] [--compare FILE]`."""
+"""Measure what guarding costs, as ratios: `python -m benchmarks [name ...]`, without a name all but the peers."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="see that it works; the figures mean nothing")
     parser.add_argument("--full", action="store_true", help="measure also what takes many minutes")
     parser.add_argument("--growth-alone", action="store_true", help="fail only where instructions grew")
-    parser.add_argument("--json", type=Path, help="write the figures there; those of other benchmarks stay")
-    parser.add_argument("--compare", type=Path, help="print what has changed since those figures")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, beside those of others")
+    parser.add_argument("--compare", type=Path, metavar="FILE", help="print what has changed since those figures")
     chosen = parser.parse_args(arguments)
     effort = replace(QUICK if chosen.quick else Effort(), full=chosen.full, growth_alone=chosen.growth_alone)
     earlier = _read(chosen.compare)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from cognito_guard import CognitoVerifier, HTTPSFetch, RefreshSchedule, UnavailableError, UnknownKeyError
-from cognito_guard.testing import FakeClock, FakeUserPool, FakeUserPoolServer
+from cognito_guard.testing import FakeClock, FakeUserPool
 
 from .harness import Effort, Figure, single, spread
 
@@ -50,7 +50,6 @@ class _SlowFetch:
 def _endpoint(seconds: float, **options: Any) -> Generator[tuple[FakeUserPool, CognitoVerifier, _SlowFetch]]:
     pool = FakeUserPool()
     fetch = _SlowFetch(seconds)
-    server: FakeUserPoolServer
     with pool.serve() as server:
         yield pool, server.verifier(fetch=fetch, **options), fetch
 

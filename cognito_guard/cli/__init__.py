@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from .._version import __version__
 
@@ -32,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="Start a local user pool and a guarded API on loopback, and show what gets in and what does not.",
     )
     demo.add_argument("--serve", action="store_true", help="keep both running, and print curl lines with ready tokens")
-    demo.set_defaults(run=_demo)
+    demo.set_defaults(load=_demo)
     serve = commands.add_parser(
         "serve",
         help="judge requests for nginx, Caddy, Traefik, Envoy or HAProxy",
@@ -41,25 +42,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     serve.add_argument("--config", required=True, metavar="FILE", help="TOML: the proxy, the rules, the user pool")
     serve.add_argument("--host", default="127.0.0.1", help="the address to listen at (%(default)s)")
     serve.add_argument("--port", default=8080, type=int, help="the port to listen at (%(default)s); 0 for any")
-    serve.set_defaults(run=_serve)
+    serve.set_defaults(load=_serve)
     arguments = parser.parse_args(argv)
-    status: int = arguments.run(arguments)
-    return status
-
-
-def _demo(arguments: argparse.Namespace) -> int:
     try:
-        from .demo import run_demo
+        command: Callable[[], int] = arguments.load(arguments)
     except ImportError as error:
         print(error, file=sys.stderr)
         return 2
-    return run_demo(serve=arguments.serve)
+    return command()
 
 
-def _serve(arguments: argparse.Namespace) -> int:
-    try:
-        from .serve import run_server
-    except ImportError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return run_server(arguments.config, host=arguments.host, port=arguments.port)
+def _demo(arguments: argparse.Namespace) -> Callable[[], int]:
+    from .demo import run_demo
+
+    return partial(run_demo, serve=arguments.serve)
+
+
+def _serve(arguments: argparse.Namespace) -> Callable[[], int]:
+    from .serve import run_server
+
+    return partial(run_server, arguments.config, host=arguments.host, port=arguments.port)

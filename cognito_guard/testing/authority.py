@@ -42,7 +42,7 @@ _SIGNS_CERTIFICATES = x509.KeyUsage(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identities:
     """
-    Hold what servers and their clients need.
+    Hold the certificates of servers, and what makes their clients trust them.
 
     Attributes:
         ca_pem: the authority's certificate, for clients that shall trust it.
@@ -75,7 +75,12 @@ def identities() -> Identities:
 
 
 class Authority:
-    """Sign certificates."""
+    """
+    Sign the certificates of servers.
+
+    Attributes:
+        certificate: the authority's own, for clients that shall trust it.
+    """
 
     def __init__(self) -> None:
         self._key = generate_private_key(SECP256R1())
@@ -88,7 +93,13 @@ class Authority:
         )
 
     def context(self, names: x509.SubjectAlternativeName = _LOOPBACK, ends: datetime = _FAR) -> ssl.SSLContext:
-        """Return what a server needs to show a certificate of this authority."""
+        """
+        Return what a server needs to show a certificate of this authority.
+
+        Args:
+            names: the hosts that it is for; by default the loopback interface.
+            ends: when it expires, in UTC.
+        """
         key = generate_private_key(SECP256R1())
         certificate = (
             _builder(_name("A fake key endpoint"), self.certificate.subject, key, ends)

@@ -127,11 +127,7 @@ class FaultyJWKSServer:
 
     @property
     def ca_file(self) -> Path | None:
-        """
-        The PEM file of the authority to trust, for `HTTPSFetch(ca_file=...)`; None without TLS.
-
-        It is there while the server runs.
-        """
+        """The authority to trust, a PEM file for `HTTPSFetch(ca_file=...)` while the server runs; None without TLS."""
         return None if self._directory is None else Path(self._directory.name, _CA_FILE)
 
     @property
@@ -228,6 +224,10 @@ class FaultyJWKSServer:
 
         Args:
             overrides: arguments of `CognitoVerifier` that win over the ones made here.
+
+        Raises:
+            ConfigurationError: an argument that the verifier refuses.
+            RuntimeError: the server does not run.
         """
         fetch = HTTPSFetch(ca_file=self.ca_file)
         here = {"jwks_uri": self.jwks_uri, "allow_insecure_http": True, "fetch": fetch}

@@ -54,7 +54,7 @@ class BalancerKey:
         return cls(kid=str(uuid4()), private_key=generate_private_key(SECP256R1()))
 
     def pem(self) -> bytes:
-        """Return the public half as AWS publishes it."""
+        """Return the public half as AWS publishes it, a PEM document."""
         return self.private_key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
     def sign(self, signing_input: str) -> bytes:
@@ -144,7 +144,7 @@ class FakeLoadBalancer:
         Return the value of `x-amzn-oidc-data` for somebody who signed in.
 
         Args:
-            username: who.
+            username: who signed in.
             expires_in: seconds from now to `exp`; negative for data that has expired.
             key: sign with this key and name it in the header.
             header: parameters that are added to the JOSE header or replace its own; `ABSENT` leaves one out.
@@ -181,7 +181,7 @@ class FakeLoadBalancer:
 
         Args:
             username: who signed in.
-            data: the signed one, by default a new one.
+            data: the value of `x-amzn-oidc-data`, by default a new one for this user.
             options: arguments of `data`.
         """
         access_token = self._user_pool.access_token(
@@ -194,17 +194,17 @@ class FakeLoadBalancer:
         }
 
     def document(self, kid: str) -> bytes | None:
-        """Return the PEM document of a published key, or None."""
+        """Return the PEM document of a published key, or None where this one is not published."""
         with self._lock:
             key = self._published.get(kid)
         return None if key is None else key.pem()
 
     def fetch(self, uri: str, timeout: float) -> bytes:
         """
-        Return the key that a URI ends with the key ID of: for the `fetch` argument of a verifier.
+        Return the document of the key whose ID the URI ends with: for the `fetch` argument of a verifier.
 
         Raises:
-            FetchError: there is none, which AWS says with 403.
+            FetchError: no such key is published, which AWS answers with 403.
         """
         document = self.document(uri.rpartition("/")[2])
         if document is None:
@@ -217,17 +217,21 @@ class FakeLoadBalancer:
 
         Args:
             overrides: arguments of `ALBVerifier` that win over the ones made here.
+
+        Raises:
+            ConfigurationError: an argument that the verifier refuses, the ARN of this load balancer included.
         """
         options: dict[str, Any] = {"client_id": self._client_id, "clock": self._user_pool.clock}
         if "user_pool_id" not in overrides:
             options["issuer"] = self._user_pool.issuer
         if "public_keys_uri" not in overrides:
             options["fetch"] = self.fetch
+            # Each rotation costs a fetch of its own, and a test may make several in a row on a busy machine.
             options["schedule"] = RefreshSchedule(cooldown=1.0, burst=10, deadline=_PATIENCE)
         return ALBVerifier(self._arn, **(options | overrides))
 
     def serve(self) -> DocumentServer:
-        """Return a server of the keys for a `with` block: its `url` is a `public_keys_uri`."""
+        """Return a server of the keys for a `with` block: its `url` is what `public_keys_uri` takes."""
         return DocumentServer(lambda path: self.document(path.rpartition("/")[2]))
 
     def __repr__(self) -> str:

@@ -76,16 +76,21 @@ class Listener:
             selector.register(woken, EVENT_READ)
             selector.register(self._socket, EVENT_READ)
             while all(key.fileobj is not woken for key, _ in selector.select()):
-                connection, _ = self._socket.accept()
-                thread = Thread(target=self._run, args=(self._accepted(), connection), daemon=True)
-                self._threads = [*(thread for thread in self._threads if thread.is_alive()), thread]
-                thread.start()
+                with suppress(OSError):  # The client was faster.
+                    self._begin(self._socket.accept()[0])
 
-    def _run(self, serve: Serve, connection: socket.socket) -> None:
+    def _begin(self, connection: socket.socket) -> None:
         # A second handle on the connection: TLS takes the first one over.
-        with connection, connection.dup() as handle:
-            with self._lock:
-                self._open.add(handle)
+        handle = connection.dup()
+        # Noted before the thread runs: whoever closes the listener then shall find it.
+        with self._lock:
+            self._open.add(handle)
+        thread = Thread(target=self._run, args=(self._accepted(), connection, handle), daemon=True)
+        self._threads = [*(thread for thread in self._threads if thread.is_alive()), thread]
+        thread.start()
+
+    def _run(self, serve: Serve, connection: socket.socket, handle: socket.socket) -> None:
+        with connection, handle:
             try:
                 serve(connection)
             finally:
@@ -98,7 +103,7 @@ def read_request(connection: socket.socket) -> tuple[str, str]:
     Read a request without a body, and return its method and its path.
 
     Raises:
-        ConnectionAbortedError: the client sends none.
+        ConnectionAbortedError: the client sends none, or none that ends within 16 KiB.
     """
     head = b""
     while not head.endswith(b"\r\n\r\n"):

@@ -43,7 +43,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """Hold what goes out."""
+    """
+    Hold what goes out.
+
+    Attributes:
+        status: of HTTP.
+        body: the bytes; its length is announced by whoever sends them.
+        headers: all others, by name.
+    """
 
     status: int
     body: bytes = b""

@@ -1,7 +1,7 @@
 """
 How the endpoints of a fake user pool say no.
 
-Imports nothing, so that every room of the house can.
+It imports nothing of ours, so that every module here can import it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class TokenRequestError(Exception):
 
 
 class UserInfoError(Exception):
-    """Say no to who asks about a user; the message is Cognito's."""
+    """Say no to a request for what is known of a user; the message is Cognito's."""
 
 
 class UntrustedRequestError(Exception):

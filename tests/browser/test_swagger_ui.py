@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,12 +12,13 @@ from fastapi import Depends, FastAPI, Security
 from fastapi.openapi.docs import get_swagger_ui_html, get_swagger_ui_oauth2_redirect_html
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
-from playwright.sync_api import Locator, Page, expect, sync_playwright
+from playwright.sync_api import Locator, Page, expect
 
 from cognito_guard import Principal, ResourceServer
 from cognito_guard.fastapi import ChallengeError, CognitoBearer, challenge_response
 from cognito_guard.testing import FakeUserPool, FakeUserPoolServer, PoolUser
 
+from .chromium import new_page
 from .servers import LOOPBACK, listening, served
 
 pytestmark = pytest.mark.system
@@ -28,17 +28,6 @@ ORDERS = ResourceServer("orders", {"read": "Read orders", "write": "Change order
 SWAGGER_UI = Path(drf_spectacular_sidecar.__file__).parent.joinpath(
     "static", "drf_spectacular_sidecar", "swagger-ui-dist"
 )
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-PATIENCE = 20_000  # milliseconds
 
 
 def build_app(pool: FakeUserPool, domain: str) -> FastAPI:
@@ -109,8 +98,6 @@ class DocsPage:
 @pytest.fixture
 def docs_page() -> Iterator[DocsPage]:
     """Serve the application and its user pool, and open a browser that knows these two alone."""
-    found = [path for name in CHROMIUM if (path := shutil.which(name))]
-    assert found, "no Chromium here: apt-get install --no-install-recommends chromium"
     with ExitStack() as stack:
         listener, port = stack.enter_context(listening())
         url = f"http://{LOOPBACK}:{port}/docs"
@@ -121,13 +108,8 @@ def docs_page() -> Iterator[DocsPage]:
         )
         pool_server = stack.enter_context(pool.serve())
         stack.enter_context(served(build_app(pool, pool_server.url), listener))
-        hosts = f"MAP * ~NOTFOUND, EXCLUDE {LOOPBACK}"
-        playwright = stack.enter_context(sync_playwright())
-        browser = playwright.chromium.launch(executable_path=found[0], args=[*FLAGS, f"--host-resolver-rules={hosts}"])
-        stack.callback(browser.close)
-        context = browser.new_context(viewport={"width": 1200, "height": 1600})
-        context.set_default_timeout(PATIENCE)
-        yield DocsPage(context.new_page(), url, pool_server)
+        page = stack.enter_context(new_page(viewport={"width": 1200, "height": 1600}))
+        yield DocsPage(page, url, pool_server)
 
 
 def test_who_signs_in_on_the_docs_page_may_do_what_was_granted(docs_page: DocsPage, tmp_path: Path) -> None:

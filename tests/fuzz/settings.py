@@ -47,26 +47,13 @@ def _seeds() -> Iterator[bytes]:
     base = "USER_POOL_ID=eu-west-1_AbCdEf123\nCLIENT_ID=1h57kf5cpq17m0eml12example"
     yield base.encode()
     for line in (
-        *(
-            "CLIENT_ID=a,b, c",
-            "ISSUER=https://issuer.example.com",
-            "ISSUER=http://localhost:4566/x",
-            "ISSUER=http://[::1",
-        ),
+        *("CLIENT_ID=a,b, c", "ISSUER=https://issuer.example.com", "ISSUER=http://localhost:4566/x"),
+        *("ISSUER=http://[::1", "JWKS_URI=http://localhost:80:80/\nALLOW_INSECURE_HTTP=1"),
         *("JWKS_URI=https://issuer.example.com/jwks.json", "JWKS_URI=http://127.0.0.1:1/x", "JWKS_URI=https://[v1.x]/"),
         *("ISSUER_FORMAT=updated", "REPLICA_REGIONS=eu-central-1,us-east-1", "TOKEN_USE=access,id", "LEEWAY=1e3"),
         *("LEEWAY=nan", "LEEWAY=-0", "MAX_TOKEN_AGE=inf", "MAX_TOKEN_LIFETIME=3600", "MAX_TOKEN_BYTES=999999999999"),
-        *(
-            "TOKEN_CACHE_SIZE=0",
-            "TOKEN_CACHE_SIZE=\u0661",
-            "RESOURCE=https://a.example.com",
-            "RESOURCE_BINDING=required",
-        ),
-        *(
-            "REQUIRED_SCOPES=a/b,c/d",
-            "ALLOW_INSECURE_HTTP=yes",
-            "JWKS_URI=http://localhost:80:80/\nALLOW_INSECURE_HTTP=1",
-        ),
+        *("TOKEN_CACHE_SIZE=0", "TOKEN_CACHE_SIZE=\u0661", "RESOURCE=https://a.example.com"),
+        *("RESOURCE_BINDING=required", "REQUIRED_SCOPES=a/b,c/d", "ALLOW_INSECURE_HTTP=yes"),
         *("USER_POOL_ID=cn-north-1_x", "USER_POOL_ID=eu-west-1_", "USER_POOL_ID=../x", "USER_POOL_ID=us-gov-west-1_A"),
     ):
         yield f"{base}\n{line}".encode()
@@ -78,16 +65,8 @@ SETTINGS = Target(
     words=(
         *(f"{name}=".encode() for name in _NAMES),
         *(b"https://", b"http://localhost", b"[::1]", b":99999", b"@", b"\\", b"%", b"\n", b"\xff", b"\xe2\x84\xaa"),
-        *(
-            b"eu-west-1_",
-            b"us-gov-west-1_",
-            b"eusc-de-east-1_",
-            b"required",
-            b"updated",
-            b"access,id",
-            b"1e999",
-            b"nan",
-        ),
+        *(b"eu-west-1_", b"us-gov-west-1_", b"eusc-de-east-1_"),
+        *(b"required", b"updated", b"access,id", b"1e999", b"nan"),
     ),
     longest=512,
 )

@@ -388,7 +388,7 @@ def test_starting_and_closing_twice_changes_nothing() -> None:
     assert server.start().url == url
     server.close()
     server.close()
-    assert not [thread for thread in threading.enumerate() if thread.name == f"fake-user-pool-{urlsplit(url).port}"]
+    assert not [thread for thread in threading.enumerate() if thread.name == f"listener-{urlsplit(url).port}"]
 
 
 def test_server_that_does_not_run_has_no_url() -> None:

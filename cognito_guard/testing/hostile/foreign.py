@@ -60,12 +60,8 @@ def _of_aws(forge: Forge) -> Iterator[Case]:
     yield "identity-pool-token", token, Reason.UNSUPPORTED_ALGORITHM, "One issuer for every AWS customer, and RS512."
     token = forge.signed({"kid": forge.stranger.kid}, claims, forge.stranger)
     yield "identity-pool-token-of-rs256", token, Reason.WRONG_ISSUER, "The same, had it the right algorithm."
-    yield (
-        "load-balancer-token",
-        _load_balancer_token(forge),
-        Reason.MALFORMED_TOKEN,
-        ("`x-amzn-oidc-data`: padded, ES256, with keys of every customer's load balancers."),
-    )
+    why = "`x-amzn-oidc-data`: padded, ES256, with keys of every customer's load balancers."
+    yield "load-balancer-token", _load_balancer_token(forge), Reason.MALFORMED_TOKEN, why
 
 
 def _load_balancer_token(forge: Forge) -> str:
