@@ -6,6 +6,7 @@ from collections.abc import Generator
 
 import pytest
 
+from .doors import Site, site_of
 from .emulators import Emulator, SeededPool, run_ministack, run_moto, seed_pool, seeded
 from .fake_pool import ServedPool, served_pool
 from .guarded_api import GuardedAPI, guarded_api, settings_for
@@ -26,6 +27,13 @@ def ministack_with_triggers(ministack: Emulator) -> Emulator:
     endpoint = ministack.pool.endpoint
     pool = seed_pool(endpoint, ministack.pool.cognito, deploy_triggers(endpoint))
     return Emulator(name="ministack", pool=pool, other_pool=ministack.pool)
+
+
+@pytest.fixture(scope="session")
+def site(ministack: Emulator) -> Generator[Site]:
+    """Be what builds doors at ministack, for its first user pool."""
+    with site_of(ministack.pool) as building:
+        yield building
 
 
 @pytest.fixture(scope="session")

@@ -255,8 +255,14 @@ def seeded(name: EmulatorName, endpoint: str) -> Generator[Emulator]:
 
 
 @contextmanager
-def run_ministack(directory: Path) -> Generator[str]:
-    """Run ministack as a process of its own, its state and its output in `directory`; yield its endpoint."""
+def run_ministack(directory: Path, **more: str) -> Generator[str]:
+    """
+    Run ministack as a process of its own, its state and its output in `directory`; yield its endpoint.
+
+    Args:
+        directory: is the same again to go on with a state that was kept (`PERSIST_STATE="1"`).
+        more: further environment variables.
+    """
     port = _free_port()
     endpoint = f"http://{LOOPBACK}:{port}"
     output = directory / "output.txt"
@@ -270,6 +276,7 @@ def run_ministack(directory: Path) -> Generator[str]:
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
         "DOCKER_HOST": f"unix://{directory}/no-docker.sock",
+        **more,
     }
     with output.open("wb") as stream:
         process = subprocess.Popen(

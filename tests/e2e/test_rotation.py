@@ -7,8 +7,8 @@ import shutil
 import subprocess
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Condition, Event
 from typing import Any, Protocol
@@ -17,8 +17,12 @@ import httpx
 import pytest
 from concurrency import PATIENCE, averdict, verdict
 
-from cognito_guard import CognitoVerifier, Principal, Reason, RefreshSchedule
+from cognito_guard import CognitoVerifier, HTTPSFetch, Principal, Reason, RefreshSchedule
 from cognito_guard.testing import FakeClock, FakeUserPool, FakeUserPoolServer
+
+from .emulators import SeededPool, aws_client, run_ministack, seed_pool
+from .guarded_api import settings_for
+from .tokens import USER
 
 HERE = Path(__file__).parent / "mock_server"
 INSTALLED = HERE.parents[2] / "build" / "mock_server"
@@ -110,6 +114,46 @@ class MockServer:
 
     def _ask(self, method: str, path: str) -> Any:
         return self.http.request(method, path).raise_for_status().json()
+
+
+class Ministack:
+    """
+    A user pool of ministack, which keeps its state from one run to the next; its keys are exchanged in between.
+
+    Attributes:
+        jwks_requests: how often the published keys were asked for.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.jwks_requests = 0
+        self._directory = directory
+        self._pool: SeededPool | None = None
+        self._fetch = HTTPSFetch()
+
+    @contextmanager
+    def running(self) -> Generator[SeededPool]:
+        """Start ministack, with what it held before, if anything, and stop it after the block."""
+        with (
+            run_ministack(self._directory, PERSIST_STATE="1") as endpoint,
+            closing(aws_client("cognito-idp", endpoint)) as cognito,
+        ):
+            if self._pool is None:
+                self._pool = seed_pool(endpoint, cognito)
+            # Each run listens at a port of its own.
+            jwks_uri = f"{endpoint}/{self._pool.user_pool_id}/.well-known/jwks.json"
+            self._pool = replace(self._pool, endpoint=endpoint, jwks_uri=jwks_uri, cognito=cognito)
+            yield self._pool
+
+    def swap_access_key(self) -> None:
+        """Have the next run sign access tokens with a new key, and publish the old one no longer."""
+        assert self._pool is not None
+        (self._directory / "cognito-pool-keys" / f"{self._pool.user_pool_id}-access.pem").unlink()
+
+    def fetch(self, uri: str, timeout: float) -> bytes:
+        """Get the published keys from where they are in this run."""
+        assert self._pool is not None
+        self.jwks_requests += 1
+        return self._fetch(self._pool.jwks_uri, timeout)
 
 
 @pytest.fixture
@@ -319,3 +363,27 @@ def test_many_rotations_in_a_row_cost_one_request_each(rotating_pool: RotatingPo
             traffic.present(*tokens)
     assert traffic.refused == []
     assert rotating_pool.jwks_requests == len(tokens)
+
+
+def test_new_access_key_after_a_restart_of_the_user_pool(tmp_path: Path, timer: FakeClock) -> None:
+    """At ministack too: the old key serves while nobody is there to ask, and dies with the first new token."""
+    ministack = Ministack(tmp_path)
+    with ministack.running() as pool:
+        settings = {**settings_for(pool), "token_use": ["access", "id"]}
+        verifier = CognitoVerifier.from_mapping(settings, timer=timer, schedule=SCHEDULE, fetch=ministack.fetch)
+        old = pool.sign_in()
+        assert verifier.verify(old.access).username == USER
+    ministack.swap_access_key()
+    assert verifier.verify(old.access).username == USER
+    with ministack.running() as pool:
+        new = pool.sign_in()
+        assert verifier.verify(old.access).username == USER
+        assert ministack.jwks_requests == 1
+
+        assert verifier.verify(new.access).subject == verifier.verify(old.id).subject
+        assert ministack.jwks_requests == 2
+        assert set(refusals(verifier, old.access)) == {Reason.UNKNOWN_KEY}
+        assert verifier.verify(new.access).username == USER
+        # The key of the ID tokens has stayed.
+        assert {verifier.verify(token).username for token in (old.id, new.id)} == {USER}
+    assert ministack.jwks_requests == 1 + SCHEDULE.burst
