@@ -56,20 +56,20 @@ class Reason(StrEnum):
     ENCRYPTED_TOKEN = "encrypted_token"
     """Five segments, a JWE: most likely a refresh token."""
     UNSUPPORTED_ALGORITHM = "unsupported_algorithm"
-    """The header's `alg` is not RS256."""
+    """The header's `alg` is not the one that is accepted: RS256 of a user pool."""
     UNSUPPORTED_HEADER = "unsupported_header"
     """The header holds a parameter that changes what the token is (`crit`, `b64`, `zip`, a foreign `typ`)."""
     UNKNOWN_KEY = "unknown_key"
-    """The user pool publishes no key of this `kid`."""
+    """No key of this `kid` is published."""
     INVALID_SIGNATURE = "invalid_signature"
     """The signature is not of the key that the header names."""
 
     MISSING_CLAIM = "missing_claim"
-    """A claim that every Cognito token has is absent."""
+    """A claim that every token of this kind has is absent."""
     MALFORMED_CLAIM = "malformed_claim"
     """A claim in use has the wrong JSON type."""
     WRONG_ISSUER = "wrong_issuer"
-    """`iss` is none of the configured issuers."""
+    """`iss`, or a load balancer's `signer`, is none of those that are configured."""
     WRONG_TOKEN_USE = "wrong_token_use"
     """An ID token where an access token belongs, the reverse, or neither."""
     WRONG_CLIENT = "wrong_client"
@@ -103,11 +103,13 @@ class Reason(StrEnum):
     ACTOR_NOT_ALLOWED = "actor_not_allowed"
     """The token is not delegated to an actor that the operation accepts."""
     CLAIM_MISMATCH = "claim_mismatch"
-    """A claim has not the value that the operation needs."""
+    """A claim has not the value that is needed here."""
     PREDICATE_REFUSED = "predicate_refused"
     """The application's own predicate said no."""
     EXCLUDED = "excluded"
     """The caller meets a requirement that the operation excludes (`~`)."""
+    NOT_ADMITTED = "not_admitted"
+    """No rule of a forward auth service admits the request, whoever sends it."""
 
     KEYS_UNAVAILABLE = "keys_unavailable"
     """No usable verification key is held and the key endpoint is out of reach."""
@@ -177,24 +179,24 @@ class InvalidTokenError(AuthenticationError):
 
 
 class MalformedTokenError(InvalidTokenError):
-    """Say that the text is not a JWS of the one form Cognito issues."""
+    """Say that the text is not a JWS of the one form that its issuer writes."""
 
     def __init__(self, message: str, reason: Reason = Reason.MALFORMED_TOKEN) -> None:
         super().__init__(reason, message)
 
 
 class UnsupportedAlgorithmError(InvalidTokenError):
-    """Say that the header's `alg` is not RS256."""
+    """Say that the header's `alg` is not the one that is accepted."""
 
     def __init__(self) -> None:
-        super().__init__(Reason.UNSUPPORTED_ALGORITHM, "the token is not signed with RS256")
+        super().__init__(Reason.UNSUPPORTED_ALGORITHM, "the token is not signed with the one accepted algorithm")
 
 
 class UnknownKeyError(InvalidTokenError):
-    """Say that the user pool publishes no key of the token's `kid`."""
+    """Say that no key of the token's `kid` is published."""
 
     def __init__(self) -> None:
-        super().__init__(Reason.UNKNOWN_KEY, "the user pool publishes no key of this key ID")
+        super().__init__(Reason.UNKNOWN_KEY, "no key of this key ID is published")
 
 
 class InvalidSignatureError(InvalidTokenError):
@@ -260,7 +262,7 @@ class InsufficientScopeError(AuthorizationError):
 
 
 class RequirementNotMetError(AuthorizationError):
-    """Say that the caller lacks what no other token of theirs would bring (groups, claims, predicate)."""
+    """Say that the caller lacks what no other token of theirs would bring (groups, claims, predicate, a rule)."""
 
 
 class UnavailableError(RefusalError):
@@ -279,7 +281,7 @@ class UnavailableError(RefusalError):
 
 
 def missing_claim(claim: str) -> InvalidClaimError:
-    """Build the error for a claim that every Cognito token has and this one lacks."""
+    """Build the error for a claim that every token of this kind has and this one lacks."""
     return InvalidClaimError(claim, "missing", Reason.MISSING_CLAIM, f"the claim {claim} is missing")
 
 
@@ -290,6 +292,4 @@ def malformed_claim(claim: str) -> InvalidClaimError:
 
 def wrong_issuer() -> InvalidClaimError:
     """Build the error for an issuer that nothing is configured for."""
-    return InvalidClaimError(
-        "iss", "mismatch", Reason.WRONG_ISSUER, "the token's issuer is none of the configured user pool's"
-    )
+    return InvalidClaimError("iss", "mismatch", Reason.WRONG_ISSUER, "the token's issuer is none of those configured")

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from other_makers import IMPOSSIBLE_ALIKE, LEEWAY, Mint, assert_tells_nothing, refusal, refused_alike
 from test_source import fetches_ended
 
 from cognito_guard import (
@@ -51,7 +52,6 @@ FOREIGN_ARN = "arn:aws:elasticloadbalancing:eu-west-1:999999999999:loadbalancer/
 CLIENT = "1h57kf5cpq17m0eml12example"
 ISSUER = "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_FakePool1"
 PLACE = "https://public-keys.auth.elb.eu-west-1.amazonaws.com"
-LEEWAY = 10
 PATIENCE = 30.0  # seconds that nothing here takes unless it hangs
 SCHEDULE = RefreshSchedule(fresh_for=100.0, stale_for=1000.0, cooldown=1.0, burst=5, backoff=1.0, deadline=30.0)
 DOWN = FetchError("the key endpoint answered 503")
@@ -101,13 +101,6 @@ def endpoint(balancer: FakeLoadBalancer) -> Endpoint:
 def verifier(balancer: FakeLoadBalancer, endpoint: Endpoint, clock: FakeClock) -> ALBVerifier:
     """Return a verifier that asks the endpoint, by the test's clock."""
     return balancer.verifier(fetch=endpoint, timer=clock, schedule=SCHEDULE)
-
-
-def refusal(call: Call, verifier: object, *args: Any, method: str = "verify") -> InvalidTokenError:
-    """Have something refused, and return why."""
-    with pytest.raises(InvalidTokenError) as refused:
-        call(verifier, method, *args)
-    return refused.value
 
 
 def unavailable(call: Call, verifier: object, data: str) -> float:
@@ -255,7 +248,13 @@ def lengthened(data: str) -> str:
     return signed_otherwise(data, raw[:32] + b"\0" + raw[32:])
 
 
+def data_of(balancer: FakeLoadBalancer) -> Mint:
+    """Return what makes a load balancer's data."""
+    return balancer.data
+
+
 REFUSED: dict[str, tuple[Make, type[InvalidTokenError], Reason]] = {
+    **refused_alike(data_of),
     "another customer's load balancer": (
         lambda alb: foreign(alb, header={"signer": FOREIGN_ARN}),
         InvalidClaimError,
@@ -292,7 +291,6 @@ REFUSED: dict[str, tuple[Make, type[InvalidTokenError], Reason]] = {
     "another client": (lambda alb: alb.data(header={"client": "other"}), InvalidClaimError, Reason.WRONG_CLIENT),
     "no client": (lambda alb: alb.data(header={"client": ABSENT}), InvalidClaimError, Reason.MISSING_CLAIM),
     "a client that is null": (lambda alb: alb.data(header={"client": None}), InvalidClaimError, Reason.MALFORMED_CLAIM),
-    "expired": (lambda alb: alb.data(expires_in=-LEEWAY), ExpiredTokenError, Reason.EXPIRED),
     "no expiry": (lambda alb: alb.data(header={"exp": ABSENT}), InvalidClaimError, Reason.MISSING_CLAIM),
     "an expiry that is text": (
         lambda alb: alb.data(header={"exp": "1900000000"}),
@@ -315,33 +313,6 @@ REFUSED: dict[str, tuple[Make, type[InvalidTokenError], Reason]] = {
     "no subject": (lambda alb: alb.data(sub=ABSENT), InvalidClaimError, Reason.MISSING_CLAIM),
     "an empty subject": (lambda alb: alb.data(sub=""), InvalidClaimError, Reason.MALFORMED_CLAIM),
     "a subject that is a number": (lambda alb: alb.data(sub=1), InvalidClaimError, Reason.MALFORMED_CLAIM),
-    "a header for RS256": (
-        lambda alb: alb.data(header={"alg": "RS256"}),
-        UnsupportedAlgorithmError,
-        Reason.UNSUPPORTED_ALGORITHM,
-    ),
-    "a header for HS256": (
-        lambda alb: alb.data(header={"alg": "HS256"}),
-        UnsupportedAlgorithmError,
-        Reason.UNSUPPORTED_ALGORITHM,
-    ),
-    "a header for none": (
-        lambda alb: alb.data(header={"alg": "none"}),
-        UnsupportedAlgorithmError,
-        Reason.UNSUPPORTED_ALGORITHM,
-    ),
-    "a critical extension": (
-        lambda alb: alb.data(header={"crit": ["exp"]}),
-        MalformedTokenError,
-        Reason.UNSUPPORTED_HEADER,
-    ),
-    "an unencoded payload": (
-        lambda alb: alb.data(header={"b64": False}),
-        MalformedTokenError,
-        Reason.UNSUPPORTED_HEADER,
-    ),
-    "a foreign type": (lambda alb: alb.data(header={"typ": "JWS"}), MalformedTokenError, Reason.UNSUPPORTED_HEADER),
-    "no key ID": (lambda alb: alb.data(header={"kid": ABSENT}), MalformedTokenError, Reason.MALFORMED_TOKEN),
     "a key that nobody has": (lambda alb: alb.data(header=invented(1)), UnknownKeyError, Reason.UNKNOWN_KEY),
     "somebody else's signature": (
         lambda alb: alb.data(key=BalancerKey.draw(), header={"kid": alb.key.kid}),
@@ -384,12 +355,9 @@ REFUSED: dict[str, tuple[Make, type[InvalidTokenError], Reason]] = {
         UnsupportedAlgorithmError,
         Reason.UNSUPPORTED_ALGORITHM,
     ),
-    "five segments": (lambda alb: alb.data() + ".x.y", MalformedTokenError, Reason.ENCRYPTED_TOKEN),
-    "too long": (lambda alb: alb.data(filler="x" * 20_000), MalformedTokenError, Reason.OVERSIZED_TOKEN),
     "a megabyte of padding": (lambda _: "=" * 2**20, MalformedTokenError, Reason.OVERSIZED_TOKEN),
     "much padding": (lambda _: f"{'=' * 5000}.{'=' * 5000}.=", MalformedTokenError, Reason.MALFORMED_TOKEN),
     "two values joined": (lambda alb: f"{alb.data()},{alb.data()}", InvalidTokenError, Reason.ENCRYPTED_TOKEN),
-    "nothing": (lambda _: "", MalformedTokenError, Reason.MALFORMED_TOKEN),
 }
 
 
@@ -406,10 +374,7 @@ def test_data_is_refused(
     error = refusal(call, verifier, data)
     assert isinstance(error, kind)
     assert error.reason is reason
-    told = "".join(traceback.format_exception(error)) + repr(vars(error))
-    assert not any(segment in told for segment in data.split(".") if len(segment) > 8)
-    assert ARN not in told
-    assert balancer.key.kid not in told
+    assert_tells_nothing(error, data, ARN, balancer.key.kid)
 
 
 _BY_HEADER = {
@@ -864,12 +829,7 @@ def test_place_of_the_keys_follows_from_the_arn(call: Call, clock: FakeClock, re
         pytest.param("access_token_verifier", {"access_token_verifier": "yes"}, id="a word for a verifier"),
         pytest.param("public_keys_uri", {"public_keys_uri": "http://example.com"}, id="plain http"),
         pytest.param("public_keys_uri", {"public_keys_uri": "http://127.0.0.1"}, id="loopback without the flag"),
-        pytest.param("leeway", {"leeway": 301}, id="a leeway that turns expiry off"),
-        pytest.param("max_token_bytes", {"max_token_bytes": -1}, id="less than no room"),
-        pytest.param("schedule", {"schedule": 600}, id="no schedule"),
-        pytest.param("fetch", {"fetch": "https://a.example"}, id="a fetch that is none"),
-        pytest.param("clock", {"clock": None}, id="no clock"),
-        pytest.param("timer", {"timer": 1.0}, id="a timer that is none"),
+        *IMPOSSIBLE_ALIKE,
     ],
 )
 def test_impossible_setting_is_named(setting: str, arguments: dict[str, Any]) -> None:

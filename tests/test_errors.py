@@ -40,6 +40,7 @@ from cognito_guard.errors import (
     UnsupportedAlgorithmError,
     malformed_claim,
     missing_claim,
+    wrong_issuer,
 )
 from cognito_guard.keys.fetch import FetchError
 from cognito_guard.keys.keyset import InvalidKeySetError
@@ -155,6 +156,12 @@ def test_missing_and_malformed_claims_are_told_apart() -> None:
     assert (missing.claim, missing.problem, missing.reason) == ("sub", "missing", Reason.MISSING_CLAIM)
     assert (malformed.claim, malformed.problem, malformed.reason) == ("exp", "malformed", Reason.MALFORMED_CLAIM)
     assert type(missing) is type(malformed) is InvalidClaimError
+
+
+def test_words_fit_every_kind_of_token() -> None:
+    """User pools, identity pools and load balancers share them, each with an algorithm and an issuer of its own."""
+    for error in (*REFUSALS, missing_claim("exp"), malformed_claim("exp"), wrong_issuer()):
+        assert not re.search(r"[REH]S\d{3}|pool|balancer|Cognito", str(error))
 
 
 def test_each_reason_is_documented() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import posixpath
@@ -10,10 +11,13 @@ import signal
 import socket
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 from urllib.parse import quote, unquote, unquote_to_bytes, urlsplit
 
 import pytest
@@ -21,6 +25,7 @@ from adapters import (
     BAD_CREDENTIALS,
     NO_CREDENTIALS,
     NOT_ALLOWED,
+    NOT_ONE_TOKEN,
     STEP_UP,
     UNAVAILABLE,
     Answer,
@@ -89,6 +94,12 @@ def asked_by(proxy: Proxy, app: ForwardAuth, method: str, target: str, *headers:
         whole = VERIFY + path
         return ask(app, unquote(whole), *headers, method=method, raw_path=whole.encode(), query_string=query.encode())
     return ask(app, VERIFY, *zip(WAYS[proxy], (method.encode(), target.encode()), strict=True), *headers)
+
+
+def configured(pool: FakeUserPool, **settings: Any) -> ForwardAuth:
+    """Return a service that is configured by a mapping, and judges tokens of the pool by the real time."""
+    verifier = {"user_pool_id": pool.user_pool_id, "client_id": pool.client_id, "jwks": pool.jwks}
+    return from_mapping({"proxy": "nginx", "rules": [{"path": "/"}], "verifier": verifier} | settings)
 
 
 def identity(answer: Answer) -> dict[bytes, bytes]:
@@ -168,13 +179,7 @@ class TestVerdicts:
         reason: Reason,
     ) -> None:
         """A rule can demand whatever a file can say of a Requires."""
-        app = from_mapping(
-            {
-                "proxy": "nginx",
-                "rules": [{"path": "/"} | demand],
-                "verifier": {"user_pool_id": pool.user_pool_id, "client_id": pool.client_id, "jwks": pool.jwks},
-            }
-        )
+        app = configured(pool, rules=[{"path": "/"} | demand])
         real_time = FakeUserPool(keys_of=pool)
         token = real_time.access_token(auth_time=real_time.clock() - 3600)
         assert verdict(app, "GET", "/", bearer(token)) == expected
@@ -296,7 +301,7 @@ class TestRules:
         app = guard(pool, *self.RULES)
         assert verdict(app, "GET", "/nowhere") == NOT_ALLOWED
         assert verdict(app, "GET", "/nowhere", bearer(pool.access_token())) == NOT_ALLOWED
-        assert reasons(caplog) == [Reason.PREDICATE_REFUSED] * 2
+        assert reasons(caplog) == [Reason.NOT_ADMITTED] * 2
 
     def test_order_counts(self, pool: FakeUserPool) -> None:
         """The narrow rule stands before the wide one."""
@@ -321,55 +326,14 @@ class TestRules:
     @pytest.mark.parametrize(
         "target",
         [
-            *(
-                "",
-                "*",
-                "x",
-                "x/y",
-                "?",
-                "http://app/",
-                "//",
-                "//x",
-                "/x//y",
-                "/x//",
-                "/.",
-                "/..",
-                "/./",
-                "/../",
-                "/x/..",
-            ),
-            *("/x/../y", "/x/./y", "/...", "/x.", "/x./y", "/x%20", "/%20x", "/x%20/y", "/x /y", "/%2e", "/%2E%2e/x"),
-            *(
-                "/%2f",
-                "/x%2Fy",
-                "/%5c",
-                "/x\\y",
-                "/\\",
-                "/%00",
-                "/x%00",
-                "/x%0a",
-                "/x%0d%0ay",
-                "/x%7f",
-                "/x%09",
-                "/x\ty",
-            ),
-            *(
-                "/%25",
-                "/%252e",
-                "/%252f",
-                "/%",
-                "/%4",
-                "/%zz",
-                "/%u0041",
-                "/x%",
-                "/;",
-                "/x;y",
-                "/x;/y",
-                "/%3b",
-                "/..;/x",
-            ),
-            *("/%3f", "/%23", "/#", "/x#y", "/\xe9", "/x\xff", "/%ff", "/%c0%af", "/%c0%ae", "/%e9", "/%ed%a0%80"),
-            *("/%c2%a0", "/%e2%80%8b", "/%e2%80%a8", "/%ef%bb%bf", "/%c2%85", "\x00/", "/\x00", " /", "/x\x7f", "/x "),
+            *("", "*", "x", "x/y", "?", "http://app/", "//", "//x", "/x//y", "/x//", "/.", "/..", "/./", "/../"),
+            *("/x/..", "/x/../y", "/x/./y", "/...", "/x.", "/x./y", "/x%20", "/%20x", "/x%20/y", "/x /y", "/%2e"),
+            *("/%2E%2e/x", "/%2f", "/x%2Fy", "/%5c", "/x\\y", "/\\", "/%00", "/x%00", "/x%0a", "/x%0d%0ay", "/x%7f"),
+            *("/x%09", "/x\ty", "/%25", "/%252e", "/%252f", "/%", "/%4", "/%zz", "/%u0041", "/x%", "/;", "/x;y"),
+            *("/x;/y", "/%3b", "/..;/x", "/%3f", "/%23", "/#", "/x#y", "/\u00e9", "/x\u00ff", "/%ff", "/%c0%af"),
+            *("/%c0%ae", "/%e9", "/%ed%a0%80", "/a%ef%bc%8fb", "/%ef%bc%8e%ef%bc%8e/x", "/a%ef%bc%bcb"),
+            *("/%ef%bd%81dmin", "/cafe%cc%81/", "/%e2%80%a5/", "/%c2%a0", "/%e2%80%8b", "/%e2%80%a8", "/%ef%bb%bf"),
+            *("/%c2%85", "\u0000/", "/\u0000", " /", "/x\u007f", "/x "),
         ],
     )
     def test_path_with_more_than_one_reading_is_refused(
@@ -377,7 +341,7 @@ class TestRules:
     ) -> None:
         """Even where everything is public: nobody can say which rule is meant."""
         assert verdict(guard(pool, Rule(path="/", public=True)), "GET", target) == NOT_ALLOWED
-        assert reasons(caplog) == [Reason.PREDICATE_REFUSED]
+        assert reasons(caplog) == [Reason.NOT_ADMITTED]
         (record,) = [record for record in caplog.records if hasattr(record, "problem")]
         assert record.__dict__["problem"] == "the path has more than one reading"
 
@@ -392,6 +356,8 @@ class TestRules:
             pytest.param({"path": "/a?b"}, "path", id="a query"),
             pytest.param({"path": "/a;b"}, "path", id="parameters"),
             pytest.param({"path": "/a\\b"}, "path", id="a backslash"),
+            pytest.param({"path": "/cafe\u0301/"}, "path", id="an accent of its own"),
+            pytest.param({"path": "/a\uff0fb"}, "path", id="a full-width slash"),
             pytest.param({"path": 5}, "path", id="a number"),
             pytest.param({"path": "/", "methods": "get"}, "methods", id="a method in lower case"),
             pytest.param({"path": "/", "methods": ["GET", ""]}, "methods", id="an empty method"),
@@ -447,7 +413,13 @@ class TestRules:
 
 
 # What a path is made of: the letters that matter to some reader, and a few that matter to none.
-PIECES = st.sampled_from([*"/abAé.;\\%?# ~+:", "..", "%2e", "%2F", "%25", "%5c", "%00", "admin", "\x85", "\u200b"])
+PIECES = st.sampled_from(
+    [
+        *"/abAé.;\\%?# ~+:",
+        *("..", "%2e", "%2F", "%25", "%5c", "%00", "admin", "\x85", "\u200b"),
+        *map(quote, "\xe9\u0301\uff0f\uff0e\uff3c\u2025\uff41\ufe56"),
+    ]
+)
 PLAIN = st.lists(
     st.text(st.characters(categories=["L", "N", "S"], include_characters="-_.~ !$&'()*+,:@"), min_size=1).filter(
         lambda name: name == name.strip(" ").rstrip(". ") and name.isprintable() and name != ""
@@ -459,6 +431,8 @@ PLAIN = st.lists(
 
 READERS: list[Callable[[str], str]] = [
     unquote,
+    partial(normalize, "NFC"),
+    partial(normalize, "NFKC"),
     lambda text: text.replace("\\", "/"),
     lambda text: re.sub("/+", "/", text),
     lambda text: posixpath.normpath(text) + ("/" if text.endswith("/") and text != "/" else ""),
@@ -589,7 +563,7 @@ class TestProxies:
         headers = [(names[0], value) for value in method] + [(names[1], value) for value in target]
         app = guard(pool, Rule(path="/", public=True), proxy=proxy)
         assert ask(app, VERIFY, *headers) == NOT_ALLOWED
-        assert reasons(caplog) == [Reason.PREDICATE_REFUSED]
+        assert reasons(caplog) == [Reason.NOT_ADMITTED]
 
     @pytest.mark.parametrize("proxy", WAYS)
     @pytest.mark.parametrize(
@@ -708,6 +682,11 @@ class TestIdentityHeaders:
         assert told[b"x-auth-username"] == b"jane.doe+x@example.com"
         assert told[b"x-auth-scopes"] == b"https://api.example.com/orders.read"
 
+    def test_group_without_a_name_is_no_group(self, pool: FakeUserPool) -> None:
+        """A trigger can put one into a token; a value that begins with a blank is none that every server sends."""
+        told = identity(verdict(guard(pool), "GET", "/", bearer(pool.access_token(groups=["", "admins"]))))
+        assert told[b"x-auth-groups"] == b"admins"
+
     def test_machine_has_no_user_name(self, pool: FakeUserPool) -> None:
         """The header is there all the same, to replace a forged one."""
         told = identity(verdict(guard(pool), "GET", "/", bearer(pool.client_token())))
@@ -717,26 +696,20 @@ class TestIdentityHeaders:
 
     def test_names_are_configurable(self, pool: FakeUserPool) -> None:
         """Applications have names of their own for it."""
-        app = guard(pool, headers=IdentityHeaders(username="Remote-User", groups="Remote-Groups"))
+        app = guard(pool, headers=IdentityHeaders(username="Remote-User", groups="X-Forwarded-Groups"))
         answer = verdict(app, "GET", "/", bearer(pool.access_token(username="jane", groups=["staff"])))
         assert dict(answer.headers)[b"remote-user"] == b"jane"
-        assert dict(answer.headers)[b"remote-groups"] == b"staff"
+        assert dict(answer.headers)[b"x-forwarded-groups"] == b"staff"
         assert b"x-auth-username" not in dict(answer.headers)
 
     @pytest.mark.parametrize(
         "name",
         [
-            *("", "X Auth", "X:Auth", "X-Auth\r\n", "X_Auth", "X-Äuth", "Authorization", "content-length", "Host"),
-            *(
-                "Set-Cookie",
-                "X-Auth-Groups",
-                "x-auth-groups",
-                "Cache-Control",
-                "Retry-After",
-                "WWW-Authenticate",
-                5,
-                None,
-            ),
+            *("", "X Auth", "X:Auth", "X-Auth\r\n", "X_Auth", "X-\u00c4uth", "Authorization", "content-length"),
+            *("Host", "Set-Cookie", "X-Auth-Groups", "x-auth-groups", "Cache-Control", "Retry-After"),
+            *("WWW-Authenticate", "X.Auth", "X'Auth", "Content-Encoding", "Proxy-Authorization", "X-Accel-Redirect"),
+            *("Via", "X-Original-URI", "X-Forwarded-Uri", "x-forwarded-for", "Access-Control-Allow-Origin"),
+            *("X-Auth\n", 5, None),
         ],
     )
     def test_name_that_can_not_be_is_refused(self, name: Any) -> None:
@@ -746,6 +719,10 @@ class TestIdentityHeaders:
         assert caught.value.setting == "token_use"
 
 
+RESOURCE = "https://api.example.com/orders"
+METADATA = {"resource": RESOURCE, "authorization_servers": "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_x"}
+LISTS = ("methods", "scopes", "any_scopes", "groups", "any_groups", "acr", "client_id", "actor")
+NOTHING: Mapping[str, object] = {"claims": dict[str, str](), **{key: list[str]() for key in LISTS}}
 GOOD = {
     "proxy": "nginx",
     "verifier": {"user_pool_id": "eu-west-1_AbCdEf123", "client_id": "1h57kf5cpq17m0eml12EXAMPLE"},
@@ -764,7 +741,7 @@ class TestConfiguration:
             pytest.param({"proxy": ABSENT}, "proxy", "is required", id="no proxy"),
             pytest.param({"rules": ABSENT}, "rules", "is required", id="no rules"),
             pytest.param({"rules": []}, "rules", "at least one", id="an empty list of rules"),
-            pytest.param({"rules": {"path": "/"}}, "rules", "expected a list of tables, got dict", id="one rule alone"),
+            pytest.param({"rules": {"path": "/"}}, "rules", "expected a list, got dict", id="one rule alone"),
             pytest.param({"rules": ["/"]}, "rules[0]", "expected a table, got str", id="a path for a rule"),
             pytest.param({"rules": [{"public": True}]}, "rules[0].path", "is required", id="a rule without a path"),
             pytest.param({"rule": []}, "rule", "did you mean 'rules'?", id="a misspelled key"),
@@ -794,6 +771,12 @@ class TestConfiguration:
             pytest.param(
                 {"rules": [{"path": "/", "claims": "x"}]}, "rules[0].claims", "expected a table", id="a claim alone"
             ),
+            *(
+                pytest.param(
+                    {"rules": [{"path": "/", key: nothing}]}, f"rules[0].{key}", "at least one", id=f"no {key}"
+                )
+                for key, nothing in NOTHING.items()
+            ),
             pytest.param(
                 {"rules": [{"path": "/", "public": True, "groups": "x"}]}, "rules[0].public", "excludes", id="both"
             ),
@@ -814,6 +797,37 @@ class TestConfiguration:
             pytest.param({"verifier": {}}, "verifier.user_pool_id", "is required", id="an empty verifier"),
             pytest.param({"verifier": ABSENT}, "COGNITO_USER_POOL_ID", "is required", id="no verifier at all"),
             pytest.param({"realm": 'a"b'}, "realm", "expected printable", id="a quote in the realm"),
+            pytest.param({"token_from": "header"}, "token_from", "expected a list", id="one place in no list"),
+            pytest.param({"token_from": []}, "token_from", "at least one", id="no place for a token"),
+            pytest.param({"token_from": ["cookie"]}, "token_from[0]", "the name of a cookie", id="a nameless cookie"),
+            pytest.param({"token_from": ["query"]}, "token_from[0]", "'header' or a table", id="the query string"),
+            pytest.param(
+                {"token_from": ["header", dict[str, str]()]},
+                "token_from[1].cookie",
+                "is required",
+                id="an empty place for a token",
+            ),
+            pytest.param(
+                {"token_from": [{"cookies": "x"}]}, "token_from[0].cookies", "did you mean", id="a misspelled cookie"
+            ),
+            pytest.param({"token_from": [{"cookie": "a=b"}]}, "token_from[0].cookie", "a name", id="a bad cookie name"),
+            pytest.param({"token_from": [{"cookie": 5}]}, "token_from[0].cookie", "a name", id="a number for a cookie"),
+            pytest.param({"metadata": RESOURCE}, "metadata", "expected a table", id="a URL for the metadata"),
+            pytest.param(
+                {"metadata": {"resource": RESOURCE}},
+                "metadata.authorization_servers",
+                "is required",
+                id="metadata of no authorization server",
+            ),
+            pytest.param(
+                {"metadata": METADATA | {"resource": "api"}}, "metadata.resource", "expected", id="a resource's name"
+            ),
+            pytest.param(
+                {"metadata": METADATA | {"scope": "a/x"}}, "metadata.scope", "did you mean 'scopes'?", id="a scope"
+            ),
+            pytest.param(
+                {"metadata": METADATA | {"scopes": "a b"}}, "metadata.scopes", "expected", id="two scopes in one"
+            ),
         ],
     )
     def test_mistake_is_told_by_its_full_name(self, change: dict[str, Any], setting: str, problem: str) -> None:
@@ -823,6 +837,38 @@ class TestConfiguration:
             from_mapping(mapping, environ={})
         assert caught.value.setting == setting
         assert problem in caught.value.problem
+
+    def test_token_may_come_from_the_places_that_are_named(self) -> None:
+        """The header alone by default; with cookies allowed, still one token a request."""
+        cookie = b"cookie", b"theme=dark; session=" + SHARED_POOL.access_token().encode()
+        header = bearer(SHARED_POOL.access_token())
+        default = configured(SHARED_POOL)
+        both = configured(SHARED_POOL, token_from=["header", {"cookie": "session"}])
+        alone = configured(SHARED_POOL, token_from=[{"cookie": "session"}])
+        assert [verdict(app, "GET", "/", cookie).status for app in (default, both, alone)] == [401, 200, 200]
+        assert [verdict(app, "GET", "/", header).status for app in (default, both, alone)] == [200, 200, 401]
+        assert verdict(both, "GET", "/", cookie, header) == NOT_ONE_TOKEN
+        assert verdict(both, "GET", "/", cookie, cookie) == NOT_ONE_TOKEN
+
+    @pytest.mark.parametrize("proxy", PROXIES)
+    def test_metadata_is_named_in_challenges_and_served(self, proxy: Proxy) -> None:
+        """Clients find the document by the challenge; a proxy may have it answered here, and it is no verdict."""
+        app = configured(SHARED_POOL, proxy=proxy, metadata=METADATA | {"scopes": ["a/x"]})
+        path = "/.well-known/oauth-protected-resource/orders"
+        url = f'resource_metadata="https://api.example.com{path}"'.encode()
+        challenge = dict(asked_by(proxy, app, "GET", "/").headers)[b"www-authenticate"]
+        assert challenge == b'Bearer realm="cognito", ' + url
+        served = ask(app, path)
+        assert served.status == 200
+        assert json.loads(served.body) == {
+            "resource": RESOURCE,
+            "authorization_servers": [METADATA["authorization_servers"]],
+            "scopes_supported": ["a/x"],
+            "bearer_methods_supported": ["header"],
+        }
+        assert ask(app, path, method="POST").status == 404
+        assert asked_by(proxy, app, "GET", path).status == 401
+        assert ask(configured(SHARED_POOL, proxy=proxy), path).status == 404
 
     def test_verifier_may_come_from_the_environment(self, pool: FakeUserPool) -> None:
         """The same file serves in every stage."""
@@ -968,6 +1014,13 @@ class TestDocumentation:
     def test_example_is_a_configuration(self) -> None:
         """The file that the tests behind real proxies use is complete."""
         assert isinstance(from_file(EXAMPLES / "guard.toml"), ForwardAuth)
+
+    def test_options_that_are_shown_are_options(self) -> None:
+        """Each block of settings stands where it is shown: with the rest around it, a file."""
+        blocks = re.findall(r"```toml\n(.*?)```", DOCS.read_text(), re.DOTALL)
+        assert len(blocks) == 2
+        for block in blocks:
+            assert isinstance(from_mapping(GOOD | tomllib.loads(block)), ForwardAuth)
 
     @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
     def test_documentation_shows_the_files_that_are_tested(self, path: Path) -> None:

@@ -139,6 +139,7 @@ def test_reasons_are_never_renamed() -> None:
         "CLAIM_MISMATCH": "claim_mismatch",
         "PREDICATE_REFUSED": "predicate_refused",
         "EXCLUDED": "excluded",
+        "NOT_ADMITTED": "not_admitted",
         "KEYS_UNAVAILABLE": "keys_unavailable",
     }
     assert f"{Reason.EXPIRED}" == str(Reason.EXPIRED) == "expired"

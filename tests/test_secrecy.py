@@ -26,6 +26,7 @@ from typing import Any, TypeAlias
 import pytest
 from adapters import DENIAL, Header, bearer, connection, handshake, talk
 from adapters.contract import Answer, ask_asgi, ask_wsgi
+from adapters.drivers.awslambda import LambdaDriver
 
 from adapters.django_settings import AUTHENTICATION, COGNITO, CSRF, SESSIONS  # isort: skip - configures Django
 from conftest import Call
@@ -74,9 +75,13 @@ from cognito_guard import (
     UnknownKeyError,
     UnsupportedAlgorithmError,
     UserPool,
+    alb,
+    awslambda,
     challenge_for,
     cookie,
+    forward_auth,
     header,
+    identity_pool,
     websocket_subprotocol,
 )
 from cognito_guard import asgi as asgi_adapter
@@ -96,7 +101,7 @@ from cognito_guard.django import (
 )
 from cognito_guard.guard import Guard
 from cognito_guard.keys.keyset import InvalidKeySetError, Key, KeySet
-from cognito_guard.testing import ABSENT, FakeClock, FakeUserPool
+from cognito_guard.testing import ABSENT, FakeClock, FakeIdentityPool, FakeLoadBalancer, FakeUserPool
 from cognito_guard.testing.keys import SigningKey
 from cognito_guard.testing.pool import AppClient
 from cognito_guard.tokens.jws import parse
@@ -330,8 +335,8 @@ def secrets_of(pool: FakeUserPool, headers: Iterable[Header] = ()) -> Secrets:
 
 
 def test_every_reason_is_tried() -> None:
-    """Whoever adds a reason adds a row."""
-    assert set(REFUSED) == set(Reason)
+    """Whoever adds a reason adds a row; a request that no rule admits is no verifier's to refuse."""
+    assert {*REFUSED, Reason.NOT_ADMITTED} == set(Reason)
 
 
 @pytest.mark.parametrize("reason", EVERY_REASON)
@@ -435,6 +440,26 @@ def ask_drf(verifier: CognitoVerifier, requirement: Requirement, headers: list[H
         return ask_wsgi(WSGIHandler(), "GET", "/", headers)
 
 
+def ask_awslambda(verifier: CognitoVerifier, requirement: Requirement, headers: list[Header], **options: Any) -> Answer:
+    """Invoke a decorated handler."""
+    guarded = awslambda.CognitoGuard(verifier, **options).require(requirement)(_never)
+    return LambdaDriver("lambda", {"/": guarded}).request("GET", "/", headers)
+
+
+def ask_forward_auth(
+    verifier: CognitoVerifier, requirement: Requirement, headers: list[Header], **options: Any
+) -> Answer:
+    """Ask as a proxy does, about a request with a token in its query string as well."""
+    rules = [forward_auth.Rule(path="/", requirement=requirement)]
+    app = forward_auth.ForwardAuth(verifier, proxy="nginx", rules=rules, **options)
+    return _judged(app, b"GET", b"/?access_token=" + CANARY.encode(), headers)
+
+
+def _judged(app: forward_auth.ForwardAuth, method: bytes, target: bytes, headers: list[Header]) -> Answer:
+    told = [(b"x-original-method", method), (b"x-original-uri", target)]
+    return ask_asgi(app, "GET", forward_auth.VERIFY, [*told, *headers])
+
+
 def _site(view: Any, middleware: list[str], verifier: CognitoVerifier, options: dict[str, Any]) -> override_settings:
     ours = {"VERIFIER": verifier} | {name.upper(): value for name, value in options.items()}
     return override_settings(ROOT_URLCONF=(path("", view),), MIDDLEWARE=middleware, COGNITO_GUARD=ours)
@@ -463,6 +488,8 @@ ADAPTERS: list[Any] = [
         ask_django,
         ask_async_django,
         ask_drf,
+        ask_awslambda,
+        ask_forward_auth,
     )
 ]
 
@@ -480,6 +507,28 @@ def test_answer_and_log_tell_nothing_of_the_request(
         answer = ask(verifier, case.requirement, headers, token_from=TOKEN_FROM, problem_details=problem_details)
         assert answer.status in {400, 401, 403, 503}
         assert secrets_of(pool, headers).found_in(f"{answer} {printed()}") == set()
+
+
+@pytest.mark.parametrize(
+    "method, target",
+    [
+        pytest.param("GET", f"/nowhere/{CANARY}?{CANARY}", id="no rule"),
+        pytest.param("GET", f"/orders/{CANARY}//..%2f", id="a path with two readings"),
+        pytest.param(f"GET {CANARY}", "/orders/", id="no method"),
+        pytest.param("GET", f"{CANARY}\xff\0", id="no path"),
+    ],
+)
+def test_request_that_no_rule_admits_is_not_quoted(
+    method: str, target: str, pool: FakeUserPool, printed: Printed
+) -> None:
+    """Neither its path nor its method nor its headers, in answer and log."""
+    app = forward_auth.ForwardAuth(pool.verifier(), proxy="nginx", rules=[forward_auth.Rule(path="/orders/")])
+    headers = [bearer(marked(pool)), (b"x-auth-subject", CANARY.encode())]
+    answer = _judged(app, method.encode(), target.encode("latin-1"), headers)
+    assert answer.status == 403
+    logged = printed()
+    assert Reason.NOT_ADMITTED in logged
+    assert secrets_of(pool, headers).found_in(f"{answer} {logged}") == set()
 
 
 @pytest.mark.parametrize("reason", EVERY_REASON)
@@ -739,6 +788,38 @@ def entered(pool: FakeUserPool) -> object:
     return [scope["auth"], scope["user"]]
 
 
+def signed_in(pool: FakeUserPool) -> list[object]:
+    """Return who has signed in at a load balancer, and its verifier."""
+    balancer = FakeLoadBalancer(pool)
+    verifier = balancer.verifier()
+    return [verifier.verify(balancer.data(sub=CANARY, email=f"{CANARY}@example.com")), verifier]
+
+
+def identified(pool: FakeUserPool) -> list[object]:
+    """Return an identity pool's identity, and its verifier."""
+    identities = FakeIdentityPool(clock=pool.clock)
+    verifier = identities.verifier()
+    token = identities.token(providers=["login.example", f"login.example:{CANARY}"], tags={CANARY: CANARY})
+    return [verifier.verify(token), verifier]
+
+
+def asserted(**context: object) -> dict[str, Any]:
+    """Return an event in which a REST API asserts something."""
+    return {"requestContext": context}
+
+
+def gateway_identity(_: FakeUserPool) -> object:
+    """Return an identity that a REST API asserts."""
+    provider = "cognito-idp.eu-west-1.amazonaws.com/eu-west-1_FakePool1"
+    identity = {
+        "cognitoIdentityId": CANARY,
+        "cognitoIdentityPoolId": "eu-west-1:p",
+        "cognitoAuthenticationType": "authenticated",
+        "cognitoAuthenticationProvider": f"{provider},{provider}:CognitoSignIn:{CANARY}",
+    }
+    return awslambda.gateway_identity(asserted(identity=identity))
+
+
 SHOWN: Mapping[object, Callable[[FakeUserPool], object]] = {
     Actor: lambda pool: caller(pool).actor,
     cognito_guard.Challenge: challenge,
@@ -782,6 +863,22 @@ SHOWN: Mapping[object, Callable[[FakeUserPool], object]] = {
     drf_adapter.ChallengeError: lambda pool: drf_adapter.ChallengeError(challenge(pool)),
     drf_adapter.CognitoPermission: lambda _: drf_adapter.CognitoPermission(),
     drf_adapter.HasRequiredScopes: lambda _: drf_adapter.HasRequiredScopes(),
+    alb.ALBPrincipal: lambda pool: signed_in(pool)[0],
+    alb.ALBVerifier: lambda pool: signed_in(pool)[1],
+    identity_pool.IdentityPrincipal: lambda pool: identified(pool)[0],
+    identity_pool.IdentityPoolVerifier: lambda pool: identified(pool)[1],
+    awslambda.Asserted: lambda _: list(awslambda.Asserted),
+    awslambda.CognitoGuard: lambda pool: awslambda.CognitoGuard(fetched(pool)),
+    awslambda.GatewayCaller: lambda _: awslambda.gateway_caller(asserted(authorizer={"claims": {"sub": CANARY}})),
+    awslambda.GatewayIdentity: gateway_identity,
+    awslambda.HttpAuthorizer: lambda pool: awslambda.HttpAuthorizer(fetched(pool)),
+    awslambda.RestAuthorizer: lambda pool: awslambda.RestAuthorizer(fetched(pool)),
+    awslambda.UnauthorizedError: lambda _: awslambda.UnauthorizedError(),
+    forward_auth.ForwardAuth: lambda pool: forward_auth.ForwardAuth(
+        fetched(pool), proxy="nginx", rules=[forward_auth.Rule(path="/")]
+    ),
+    forward_auth.IdentityHeaders: lambda _: forward_auth.IdentityHeaders(),
+    forward_auth.Rule: lambda _: forward_auth.Rule(path="/"),
     # Not exported, and still met by users.
     Credentials: entered,
     Guard: lambda pool: Guard(verifier=fetched(pool), token_from=TOKEN_FROM),
@@ -791,7 +888,10 @@ SHOWN: Mapping[object, Callable[[FakeUserPool], object]] = {
     AppClient: lambda pool: list(pool.clients.values()),
     SigningKey: lambda pool: [pool.access_key, pool.id_key],
 }
-ADAPTER_MODULES = ("asgi", "wsgi", "starlette", "flask", "fastapi", "django", "drf")
+MODULES = (
+    *("alb", "asgi", "awslambda", "django", "drf", "fastapi", "flask", "forward_auth", "identity_pool", "starlette"),
+    "wsgi",
+)
 NEVER_MADE = {
     cognito_guard.Verifier,
     cognito_guard.AuthenticationError,
@@ -826,7 +926,7 @@ def test_object_shows_no_secret(make: Callable[[FakeUserPool], object], secretiv
 
 def test_every_public_class_is_looked_at() -> None:
     """Whoever exports a class adds a row."""
-    modules = [cognito_guard, *(import_module(f"cognito_guard.{name}") for name in ADAPTER_MODULES)]
+    modules = [cognito_guard, *(import_module(f"cognito_guard.{name}") for name in MODULES)]
     exported = {
         value
         for module in modules

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 from ..errors import malformed_claim, missing_claim
 from .context import claims_in
-from .shapes import Event, mapping_of, member
+from .shapes import Event, member
 from .texts import Asserted, group_names, seconds, truth
 
 
@@ -28,7 +28,7 @@ class GatewayCaller:
     Attributes:
         asserted_by: whose word it is.
         claims: as they stand in the event, read-only.
-        plain_group_names: whether no group's name has a comma or a bracket.
+        plain_group_names: whether no group's name has white space, a comma or a bracket.
     """
 
     asserted_by: Asserted
@@ -66,8 +66,9 @@ class GatewayCaller:
         """
         The entries of `cognito:groups`.
 
-        A REST API writes two groups and one that has a comma in its name alike: there several groups raise
-        InvalidClaimError unless `gateway_caller` was told that no group has such a name.
+        A REST API writes two groups and one that has a comma in its name alike, an HTTP API two groups and one that
+        has a blank in it: there several groups raise InvalidClaimError unless `gateway_caller` was told that no group
+        has such a name.
         """
         if "cognito:groups" not in self.claims:
             return frozenset()
@@ -110,20 +111,27 @@ def gateway_caller(event: Event, *, plain_group_names: bool = False) -> GatewayC
 
     Args:
         event: as Lambda hands it over.
-        plain_group_names: promise that no group of the user pool has a comma or a bracket in its name.
+        plain_group_names: promise that no group in a token has white space, a comma or a bracket in its name: none of
+            the user pool's own, and none that a trigger puts there.
 
     Raises:
         ConfigurationError: an event of none of them.
     """
     authorizer = member(event, "requestContext", "authorizer")
     claims_by = {
-        Asserted.REST: mapping_of(authorizer.get("claims")),
-        Asserted.HTTP: member(authorizer, "jwt", "claims"),
+        Asserted.REST: _object_in(authorizer, "claims"),
+        Asserted.HTTP: _object_in(_object_in(authorizer, "jwt"), "claims"),
         Asserted.APPSYNC: member(event, "identity", "claims"),
-        Asserted.AUTHORIZER: claims_in(mapping_of(authorizer.get("lambda")) or authorizer),
+        Asserted.AUTHORIZER: claims_in(_object_in(authorizer, "lambda") or authorizer),
     }
     for asserted_by, claims in claims_by.items():
         if claims:
             kept = MappingProxyType(dict(claims))
             return GatewayCaller(asserted_by=asserted_by, claims=kept, plain_group_names=plain_group_names)
     return None
+
+
+def _object_in(authorizer: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    # Under these names another Lambda authorizer may tell something of its own, which is a text then.
+    found = authorizer.get(name)
+    return cast("Mapping[str, Any]", found) if isinstance(found, Mapping) else {}

@@ -4,11 +4,15 @@ What both kinds of Lambda authorizers have in common.
 API Gateway remembers an answer for minutes, by token, and applies it to other methods and paths, also after the
 token has expired.  So an answer follows from the token alone, never from what happened to be asked for first, and
 speaks of the whole stage; and as an outage says nothing about a token, it is no answer but an error.
+
+What it remembers by is the authorizer's identity source: name there, and only there, where the token stands.  By
+anything else, one caller's answer would be another's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from math import isfinite
 from typing import TypeAlias
 
 from ..abstract import Verifier
@@ -71,8 +75,13 @@ class Authorizer:
             raise
 
     def _context(self, principal: Principal) -> dict[str, Flat]:
-        context = dict(self._context_of(principal))
-        for name, value in context.items():
-            if not isinstance(name, str) or not isinstance(value, str | int | float):
-                raise ConfigurationError("context", "expected texts, numbers and booleans alone, by name")
-        return context
+        context = self._context_of(principal)
+        if not isinstance(context, Mapping) or not all(map(_is_flat, context, context.values())):
+            raise ConfigurationError("context", "expected texts, numbers and booleans alone, by name")
+        return dict(context)
+
+
+def _is_flat(name: object, value: object) -> bool:
+    # JSON has no infinite numbers.
+    is_number = isinstance(value, int) or (isinstance(value, float) and isfinite(value))
+    return isinstance(name, str) and (is_number or isinstance(value, str))

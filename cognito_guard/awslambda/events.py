@@ -14,7 +14,8 @@ def headers_of(event: object) -> list[tuple[str, str]]:
     """
     Return all headers of a request, each value of its own, with the cookies that payload format 2.0 takes out.
 
-    A load balancer whose target group has no multi-value headers sends the last value of each alone.
+    A function URL leaves them in the headers as well: they count once.  A load balancer whose target group has no
+    multi-value headers sends the last value of each alone.
 
     Args:
         event: from API Gateway (REST, HTTP in both payload formats), a function URL or a load balancer.
@@ -29,7 +30,9 @@ def headers_of(event: object) -> list[tuple[str, str]]:
     pairs = [(name, value) for name, values in several.items() for value in _list_of(values)]
     if not several:
         pairs = [*mapping_of(members.get("headers")).items()]
-    pairs += [("cookie", cookie) for cookie in _list_of(members.get("cookies"))]
+    cookies = [("cookie", cookie) for cookie in _list_of(members.get("cookies"))]
+    if cookies:
+        pairs = [(name, value) for name, value in pairs if name.lower() != "cookie"] + cookies
     if not all(isinstance(value, str) for _, value in pairs):
         raise not_for_us()
     return pairs

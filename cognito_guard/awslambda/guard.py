@@ -68,7 +68,7 @@ class CognitoGuard:
         return self._guarded(handler, None)
 
     def _guarded(self, handler: H, requirement: Requirement | None) -> H:
-        if isclass(handler) or iscoroutinefunction(handler):
+        if not callable(handler) or isclass(handler) or iscoroutinefunction(handler):
             raise ConfigurationError("handler", "expected a plain function of an event and a context")
 
         @wraps(handler)

@@ -9,7 +9,8 @@ from .shapes import Event, member, not_for_us
 
 # The provider's name twice: for the sign-in, and once more before the user's id there.
 _USER_POOL_LOGIN = re.compile(
-    r"(cognito-idp\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?/([\w-]+_[0-9a-zA-Z]+)),\1:CognitoSignIn:([^\s,:]+)", re.ASCII
+    r"(cognito-idp\.[a-z0-9-]+\.amazonaws\.(?:com(?:\.cn)?|eu)/([\w-]+_[0-9a-zA-Z]+)),\1:CognitoSignIn:([^\s,:]+)",
+    re.ASCII,
 )
 
 

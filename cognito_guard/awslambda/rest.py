@@ -48,7 +48,9 @@ class RestAuthorizer(Authorizer):
             requirement: what every caller of the stage must meet.
             routes: method and path, such as `GET /orders` or `* /orders/*`, to a scope or requirement.  `*` is
                 anything, slashes too; path parameters are written so.  A caller must meet what each route that
-                matches demands; what none matches is denied.  Without routes the whole stage is allowed.
+                matches demands; what none matches is denied.  Paths are compared as they were sent: where the
+                application takes `/admin/` or `/Admin` for `/admin`, a wide route such as `* /*` must demand enough
+                for it, or be left out.  Without routes the whole stage is allowed.
             token_from: where a token may stand; the header that a TOKEN authorizer is sent counts as Authorization.
             context: what the function behind learns of the caller.
 

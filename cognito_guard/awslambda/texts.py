@@ -21,6 +21,7 @@ _DATE = re.compile(
 )
 _MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
 _DIGITS = re.compile(r"[0-9]{1,15}")
+_BLANKS = " \t\r\n"
 _SAFE = "!\"#$&'()*+,/:;<=>?@[\\]^`{|}~"
 
 
@@ -72,14 +73,15 @@ def group_names(claim: str, value: object, asserted_by: Asserted, *, plain: bool
     """
     Return the names in a list of groups, however it is written.
 
-    A user pool's group names hold no white space, but may hold commas and brackets.  So an HTTP API's `[a b]` can be
-    read in one way, and a REST API's `a,b` cannot: it may be one group.
+    A user pool's own group names may hold commas and brackets, and those that a trigger puts into a token (pre token
+    generation) blanks.  So neither an HTTP API's `[a b]` nor a REST API's `a,b` can be read in one way: each may be
+    one group.
 
     Args:
         claim: the claim's name, for the error.
         value: its value.
         asserted_by: who wrote it.
-        plain: whether it is known that no name has a comma or a bracket.
+        plain: whether it is known that no name has white space, a comma or a bracket.
 
     Raises:
         InvalidClaimError: it is no such list, or can be read in two ways.
@@ -91,11 +93,11 @@ def group_names(claim: str, value: object, asserted_by: Asserted, *, plain: bool
     if asserted_by is Asserted.AUTHORIZER:
         return _unjoined(claim, value)
     is_bracketed = value[:1] == "[" and value[-1:] == "]"
-    if is_bracketed and asserted_by is Asserted.HTTP:
-        return frozenset(_checked(claim, _split(value[1:-1], " "), " \t\r\n"))
     if is_bracketed and plain:
-        return frozenset(_checked(claim, _split(value[1:-1], " "), " \t\r\n,[]"))
-    return frozenset(_checked(claim, _split(value, "," if plain else None), " \t\r\n,[]"))
+        return frozenset(_checked(claim, _split(value[1:-1], " "), f"{_BLANKS},[]"))
+    if is_bracketed and asserted_by is Asserted.HTTP:
+        return frozenset(_checked(claim, _split(value[1:-1], None), _BLANKS))
+    return frozenset(_checked(claim, _split(value, "," if plain else None), f"{_BLANKS},[]"))
 
 
 def joined(names: frozenset[str]) -> str:

@@ -8,24 +8,26 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Generator, Iterable, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import fields
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from ..errors import ConfigurationError
+from ..metadata import ProtectedResource
 from ..requires import Requires, RequiresOptions
+from ..tokens.credentials import Extractor, cookie, header
 from ..verifier import CognitoVerifier
 from .identity import IdentityHeaders
 from .rules import Rule
 from .service import ForwardAuth
+from .tables import any_table, list_of, named_below, table_of
 
-_SETTINGS = ("proxy", "rules", "verifier", "headers", "realm", "problem_details")
+_SETTINGS = ("proxy", "rules", "verifier", "headers", "token_from", "metadata", "realm", "problem_details")
 # A predicate is code, which no file holds.
 _DEMANDS = tuple(name for name in RequiresOptions.__annotations__ if name != "predicate")
 _RULE = ("path", "methods", "public")
+_METADATA = ("resource", "authorization_servers", "scopes", "name", "allow_insecure_http")
 
 
 def from_file(path: str | Path, *, environ: Mapping[str, str] = os.environ) -> ForwardAuth:
@@ -56,77 +58,69 @@ def from_mapping(settings: Mapping[str, Any], *, environ: Mapping[str, str] = os
     Args:
         settings: `proxy`, and `rules`: a list of mappings with `path`, `methods`, `public` and the arguments of
             `Requires`.  Optional are `verifier`, the arguments of `CognitoVerifier`; `headers`, the fields of
-            `IdentityHeaders`; `realm` and `problem_details`.
+            `IdentityHeaders`; `token_from`, a list of `"header"` and of mappings `{"cookie": name}`; `metadata`, the
+            arguments of `ProtectedResource`; `realm` and `problem_details`.
         environ: where the verifier's settings are (`COGNITO_USER_POOL_ID`, ...), if there is no `verifier`.
 
     Raises:
         ConfigurationError: an unknown key, or a value that can't be right; its `setting` is the full name.
     """
-    _check_keys("", settings, _SETTINGS)
-    for name in ("proxy", "rules"):
-        if name not in settings:
-            raise ConfigurationError(name, "is required")
-    plain = {name: settings[name] for name in ("realm", "problem_details") if name in settings}
-    return ForwardAuth(
-        _verifier(settings, environ),
-        proxy=settings["proxy"],
-        rules=[_rule(f"rules[{place}]", given) for place, given in enumerate(_list("rules", settings["rules"]))],
-        headers=_headers(settings.get("headers", {})),
-        **plain,
-    )
+    settings = table_of("", settings, _SETTINGS, required=("proxy", "rules"))
+    options: dict[str, Any] = {name: settings[name] for name in ("realm", "problem_details") if name in settings}
+    options |= {name: read(settings[name]) for name, read in _READ.items() if name in settings}
+    rules = [_rule(name, given) for name, given in list_of("rules", settings["rules"])]
+    return ForwardAuth(_verifier(settings, environ), proxy=settings["proxy"], rules=rules, **options)
 
 
 def _verifier(settings: Mapping[str, Any], environ: Mapping[str, str]) -> CognitoVerifier:
     if "verifier" not in settings:
         return CognitoVerifier.from_env(environ=environ)
-    table = _table("verifier", settings["verifier"])
-    with _named_below("verifier"):
+    table = any_table("verifier", settings["verifier"])
+    with named_below("verifier"):
         return CognitoVerifier.from_mapping(table)
 
 
 def _headers(given: object) -> IdentityHeaders:
-    table = _table("headers", given)
-    _check_keys("headers.", table, [field.name for field in fields(IdentityHeaders)])
-    with _named_below("headers"):
+    table = table_of("headers", given, [field.name for field in fields(IdentityHeaders)])
+    with named_below("headers"):
         return IdentityHeaders(**table)
 
 
+def _metadata(given: object) -> ProtectedResource:
+    table = table_of("metadata", given, _METADATA, required=("resource", "authorization_servers"))
+    with named_below("metadata"):
+        return ProtectedResource(**table)
+
+
+def _token_from(given: object) -> list[Extractor]:
+    return [_extractor(name, item) for name, item in list_of("token_from", given)]
+
+
+def _extractor(name: str, given: object) -> Extractor:
+    if given == "header":
+        return header()
+    if isinstance(given, str):
+        raise ConfigurationError(name, "expected 'header' or a table with the name of a cookie")
+    table = table_of(name, given, ("cookie",), required=("cookie",))
+    with named_below(name):
+        return cookie(table["cookie"])
+
+
+_READ: Mapping[str, Callable[[object], object]] = {
+    "headers": _headers,
+    "token_from": _token_from,
+    "metadata": _metadata,
+}
+
+
 def _rule(name: str, given: object) -> Rule:
-    table = _table(name, given)
-    _check_keys(f"{name}.", table, (*_RULE, *_DEMANDS))
-    if "path" not in table:
-        raise ConfigurationError(f"{name}.path", "is required")
+    table = table_of(name, given, (*_RULE, *_DEMANDS), required=("path",))
+    for key, value in table.items():
+        if value in ([], {}):
+            # It would demand nothing, or fit all methods, where the file names none.
+            raise ConfigurationError(f"{name}.{key}", "expected at least one")
     if "claims" in table:
-        _table(f"{name}.claims", table["claims"])
-    with _named_below(name):
+        any_table(f"{name}.claims", table["claims"])
+    with named_below(name):
         requirement = Requires(**{key: value for key, value in table.items() if key in _DEMANDS})
         return Rule(requirement=requirement, **{key: value for key, value in table.items() if key in _RULE})
-
-
-@contextmanager
-def _named_below(name: str) -> Generator[None]:
-    try:
-        yield
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{name}.{error.setting}", error.problem) from error
-
-
-def _table(name: str, given: object) -> dict[str, Any]:
-    if not isinstance(given, dict):
-        raise ConfigurationError(name, f"expected a table, got {type(given).__name__}")
-    return cast("dict[str, Any]", given)
-
-
-def _list(name: str, given: object) -> list[object]:
-    if not isinstance(given, list):
-        raise ConfigurationError(name, f"expected a list of tables, got {type(given).__name__}")
-    return cast("list[object]", given)
-
-
-def _check_keys(where: str, given: Iterable[str], known: Iterable[str]) -> None:
-    names = list(known)
-    for key in given:
-        if key not in names:
-            close = get_close_matches(str(key), names, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(names)}"
-            raise ConfigurationError(f"{where}{key}", f"no such setting; {hint}")

@@ -7,6 +7,7 @@ client sent under that name.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from string import ascii_letters, digits, punctuation
@@ -14,16 +15,17 @@ from urllib.parse import quote
 
 from ..errors import ConfigurationError
 from ..principal import Principal
-from ..tokens.bearer import TOKEN_CHARS
 
 # Visible ASCII but for what encodes the rest.
 _AS_IT_IS = (ascii_letters + digits + punctuation).replace("%", "")
+# Other characters are all one to CGI, WSGI and PHP: X_A, X.A and X-A.
+_NAME = re.compile(r"[A-Za-z0-9-]+")
 # Under these names a proxy, or HTTP itself, would read something else.
-_TAKEN = {
-    *("authorization", "cache-control", "connection", "content-length", "content-type", "cookie", "date", "host"),
-    *("keep-alive", "location", "retry-after", "server", "set-cookie", "te", "trailer", "transfer-encoding"),
-    *("upgrade", "www-authenticate"),
-}
+_TAKEN = re.compile(
+    r"authorization|cache-control|connection|cookie|date|expires|host|keep-alive|location|retry-after|server|set-cookie|"
+    r"te|trailer|transfer-encoding|upgrade|vary|via|www-authenticate|"
+    r"(?:access-control|content|proxy|x-accel|x-original)-.*|x-forwarded-(?:for|host|method|port|proto|uri)"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,10 +62,9 @@ class IdentityHeaders:
         seen: set[str] = set()
         for field in fields(self):
             name = getattr(self, field.name)
-            # Behind CGI and WSGI, X-A and X_A are one.
-            if not isinstance(name, str) or not name or not TOKEN_CHARS.issuperset(name) or "_" in name:
-                raise ConfigurationError(field.name, f"expected a header's name without underscores, got {name!r}")
-            if name.lower() in _TAKEN:
+            if not isinstance(name, str) or not _NAME.fullmatch(name):
+                raise ConfigurationError(field.name, f"expected letters, digits and hyphens, got {name!r}")
+            if _TAKEN.fullmatch(name.lower()):
                 raise ConfigurationError(field.name, f"expected a header that HTTP has no use for, got {name!r}")
             if name.lower() in seen:
                 raise ConfigurationError(field.name, f"expected a header of its own, got {name!r} again")
@@ -91,7 +92,8 @@ class IdentityHeaders:
 
 
 def _listed(values: Iterable[str]) -> str:
-    return " ".join(_encoded(value) for value in sorted(values))
+    # An empty one would be a space alone, at which some servers refuse to send the header.
+    return " ".join(_encoded(value) for value in sorted(values) if value)
 
 
 def _encoded(value: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from unicodedata import is_normalized
 from urllib.parse import unquote_to_bytes
 
 from ..errors import ConfigurationError, Reason, RequirementNotMetError
@@ -47,7 +48,9 @@ class Rule:
     def __post_init__(self) -> None:
         if not isinstance(self.path, str) or not _is_plain(self.path):
             raise ConfigurationError(
-                "path", f"expected a decoded path without dot segments, doubled slashes, % ; ? # \\, got {self.path!r}"
+                "path",
+                "expected a decoded path without dot segments, doubled slashes, % ; ? # \\, in Unicode's form NFKC, "
+                f"got {self.path!r}",
             )
         methods = set(several("methods", self.methods))
         for method in methods:
@@ -130,7 +133,7 @@ def path_of(target: str) -> str | None:
 
 def not_admitted(problem: str) -> RequirementNotMetError:
     """Build the refusal of a request that no rule admits, whoever sends it."""
-    return RequirementNotMetError(Reason.PREDICATE_REFUSED, problem)
+    return RequirementNotMetError(Reason.NOT_ADMITTED, problem)
 
 
 def _is_plain(path: str) -> bool:
@@ -139,4 +142,6 @@ def _is_plain(path: str) -> bool:
         return False
     # Windows drops dots and blanks at the end of a name; "." and ".." are such names too.
     is_stable = all(segment == segment.rstrip(". ").lstrip(" ") for segment in segments)
-    return is_stable and path.isprintable() and _AMBIGUOUS.isdisjoint(path)
+    # To whoever normalizes names, or knows fewer characters, a full-width slash is a slash.
+    is_normal = path.isascii() or is_normalized("NFKC", path)
+    return is_stable and is_normal and path.isprintable() and _AMBIGUOUS.isdisjoint(path)

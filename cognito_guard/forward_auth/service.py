@@ -11,7 +11,9 @@ from ..asgi.connection import Receive, Scope, Send, headers_of, send_reply
 from ..challenge import DEFAULT_REALM, WEBSOCKET_POLICY_VIOLATION, Reply
 from ..errors import ConfigurationError, RefusalError, RequirementNotMetError
 from ..guard import Guard
+from ..metadata import ProtectedResource
 from ..requires import Requirement
+from ..tokens.credentials import Extractor, header
 from .identity import IdentityHeaders
 from .original import HEALTH, READY, Proxy, check_proxy, is_verification, original_request, requested_path
 from .rules import Rule, check_rules, rule_for
@@ -37,6 +39,8 @@ class ForwardAuth:
         proxy: Proxy,
         rules: Iterable[Rule],
         headers: IdentityHeaders = IdentityHeaders(),  # noqa: B008  (frozen)
+        token_from: Iterable[Extractor] = (header(),),
+        metadata: ProtectedResource | None = None,
         realm: str = DEFAULT_REALM,
         problem_details: bool = False,
     ) -> None:
@@ -48,6 +52,9 @@ class ForwardAuth:
             proxy: who asks: it decides where the original method and path are read, and nowhere else are they.
             rules: who may send what where; the first that fits decides, and what none fits is refused.
             headers: the names under which the caller is told.
+            token_from: where a token may stand; each request may use one of them.
+            metadata: the protected resource's metadata (RFC 9728), named in challenges and served at its own path,
+                for a proxy that sends requests for it here; or None.
             realm: named in challenges.
             problem_details: word the body of a refusal as problem details (RFC 9457).
 
@@ -57,7 +64,9 @@ class ForwardAuth:
         check_proxy(proxy)
         if not isinstance(headers, IdentityHeaders):
             raise ConfigurationError("headers", f"expected IdentityHeaders, got {type(headers).__name__}")
-        self._guard = Guard(verifier=verifier, realm=realm, problem_details=problem_details)
+        self._guard = Guard(
+            verifier=verifier, token_from=token_from, metadata=metadata, realm=realm, problem_details=problem_details
+        )
         self._proxy: Proxy = proxy
         self._rules = check_rules(rules)
         self._headers = headers
@@ -78,7 +87,9 @@ class ForwardAuth:
             return _FINE
         if path == READY:
             return await self._readiness()
-        return await self._verdict(scope) if is_verification(self._proxy, path) else _NOT_HERE
+        if is_verification(self._proxy, path):
+            return await self._verdict(scope)
+        return self._guard.metadata_reply(scope["method"], scope["path"]) or _NOT_HERE
 
     async def _readiness(self) -> Reply:
         try:

@@ -94,20 +94,27 @@ class PoolUser:
     Attributes:
         password: what the user signs in with at the login page; with None, one click is enough.
         groups: the user's groups.
+        roles: the IAM roles of those groups, as ARNs; they stand in ID tokens alone.
+        preferred_role: the role of the group that comes first; None where no single one does.
         email: the user's address, verified; by default at example.com, and with `ABSENT` the user has none.
         attributes: custom attributes without their prefix.
 
     Raises:
-        ConfigurationError: one string for several groups.
+        ConfigurationError: one string for several groups or roles, or a preferred role that is none of the roles.
     """
 
     password: str | None = field(default=None, repr=False)
     groups: Sequence[str] = ()
+    roles: Sequence[str] = ()
+    preferred_role: str | None = None
     email: str | Absent | None = None
     attributes: Mapping[str, object] = field(default_factory=dict[str, object])
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "groups", names("groups", self.groups))
+        for setting in ("groups", "roles"):
+            object.__setattr__(self, setting, names(setting, getattr(self, setting)))
+        if self.preferred_role is not None and self.preferred_role not in self.roles:
+            raise ConfigurationError("preferred_role", f"expected one of the roles, got {self.preferred_role!r}")
         object.__setattr__(self, "attributes", MappingProxyType(dict(self.attributes)))
 
     def is_password(self, password: str) -> bool:

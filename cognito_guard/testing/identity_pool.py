@@ -38,7 +38,7 @@ class FakeIdentityPool:
         clock: wall time in seconds since the epoch.
 
     Raises:
-        ConfigurationError: an id that no identity pool has.
+        ConfigurationError: an id that no identity pool has, or an issuer that is no URL.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class FakeIdentityPool:
             providers: what stands in `amr` behind `authenticated`.
             expires_in: seconds from now to `exp`; negative for a token that has expired.
             key: sign with this key and name it in the header.
-            header: parameters that are added to the JOSE header or replace its own.
+            header: parameters that are added to the JOSE header or replace its own; `ABSENT` leaves one out.
             claims: further claims, or other values for the genuine ones; `ABSENT` leaves a claim out.
         """
         return self._minted(name, ["authenticated", *providers], expires_in, key, header, claims)
@@ -161,6 +161,9 @@ class FakeIdentityPool:
 
         Args:
             overrides: arguments of `IdentityPoolVerifier` that win over the ones made here.
+
+        Raises:
+            ConfigurationError: an argument that the verifier refuses.
         """
         options: dict[str, Any] = {"clock": self._clock}
         if self._given_issuer is not None:
@@ -171,7 +174,7 @@ class FakeIdentityPool:
         return IdentityPoolVerifier(self._identity_pool_id, **(options | overrides))
 
     def serve(self) -> DocumentServer:
-        """Return a server of the key set for a `with` block, at `/.well-known/jwks_uri`."""
+        """Return a server of the key set for a `with` block: `jwks_uri` is its `url` with `/.well-known/jwks_uri`."""
         return DocumentServer(lambda path: self.fetch(path, 0.0) if path == _JWKS_PATH else None)
 
     def _minted(

@@ -134,16 +134,19 @@ class TokenMint:
 
         The other arguments are those of `access_token`.
         """
+        user = self._user(username)
         if email is None:
             email = self.email(username)
         if attributes is None:
-            attributes = self._user(username).attributes
+            attributes = user.attributes
         issued: dict[str, object] = {
             **self._user_claims(sub, username, groups, auth_time, origin_jti),
             **self._token_claims("id", issuer, expires_in),
             "at_hash": base64url(self._random.randbytes(16)) if from_oauth_endpoint else ABSENT,
             "aud": self._directory.client_id if client_id is None else client_id,
             "cognito:username": username,
+            "cognito:roles": list(user.roles) or ABSENT,
+            "cognito:preferred_role": user.preferred_role or ABSENT,
             "email": email,
             "email_verified": ABSENT if email is ABSENT else True,
             **custom_attributes(attributes),

@@ -62,71 +62,17 @@ from . import (
     Present,
     bearer,
 )
+from .drivers.awslambda import JSON, balancer, balancer_of_several, http, rest
 
 PROPERTIES = ("subject", "username", "client_id", "token_use", "scopes", "groups", "expires_at")
 PROPERTY = settings(deadline=None, derandomize=True, max_examples=150)
 TIMEOUT = 30.0
-JSON: TypeAlias = dict[str, Any]
 Sender: TypeAlias = Callable[..., JSON]
 
 STAGE = "arn:aws:execute-api:eu-west-1:123456789012:abcdef123/prod"
 
 
-# The events of each sender
-
-
-def rest(*headers: Header, method: str = "GET", path: str = "/orders") -> JSON:
-    """Make the event of a REST API, or of an HTTP API with payload format 1.0."""
-    several: dict[str, list[str]] = {}
-    for name, value in headers:
-        several.setdefault(name.decode().title(), []).append(value.decode("latin-1"))
-    return {
-        "resource": "/{proxy+}",
-        "path": path,
-        "httpMethod": method,
-        "headers": {name: values[-1] for name, values in several.items()},
-        "multiValueHeaders": several,
-        "requestContext": {"stage": "prod", "path": f"/prod{path}", "httpMethod": method},
-        "body": None,
-        "isBase64Encoded": False,
-    }
-
-
-def http(*headers: Header, method: str = "GET", path: str = "/orders") -> JSON:
-    """Make the event of an HTTP API with payload format 2.0, or of a function URL: cookies apart, values joined."""
-    joined: dict[str, str] = {}
-    cookies = [value.decode() for name, value in headers if name == b"cookie"]
-    for name, value in headers:
-        if name != b"cookie":
-            text = value.decode("latin-1")
-            joined[name.decode()] = f"{joined[name.decode()]},{text}" if name.decode() in joined else text
-    return {
-        "version": "2.0",
-        "routeKey": "$default",
-        "rawPath": path,
-        "rawQueryString": "",
-        "headers": joined,
-        "requestContext": {"stage": "$default", "http": {"method": method, "path": path}},
-        "isBase64Encoded": False,
-    } | ({"cookies": cookies} if cookies else {})
-
-
-def balancer(*headers: Header, method: str = "GET", path: str = "/orders") -> JSON:
-    """Make the event of a load balancer: of each header the last value."""
-    event = rest(*headers, method=method, path=path)
-    del event["resource"], event["multiValueHeaders"]
-    event["headers"] = {name.lower(): value for name, value in event["headers"].items()}
-    event["requestContext"] = {"elb": {"targetGroupArn": "arn:aws:elasticloadbalancing:eu-west-1:1:targetgroup/t/1"}}
-    return event
-
-
-def balancer_of_several(*headers: Header, method: str = "GET", path: str = "/orders") -> JSON:
-    """Make the event of a load balancer with multi-value headers: without single ones."""
-    event = balancer(*headers, method=method, path=path)
-    event["multiValueHeaders"] = rest(*headers)["multiValueHeaders"]
-    del event["headers"]
-    return event
-
+# Every sender of events
 
 SENDERS = [
     pytest.param(rest, id="REST API"),
@@ -263,6 +209,18 @@ def test_token_may_come_in_a_cookie_where_that_is_allowed(pool: FakeUserPool, se
     assert Guarded(pool).handler(in_cookie, None) == on_the_wire(in_cookie, NO_TOKEN)
 
 
+def test_cookies_of_a_function_url_are_not_counted_twice(pool: FakeUserPool) -> None:
+    """It sends them apart and in the headers; two of one name are two all the same."""
+    guarded = Guarded(pool, token_from=[cookie("session")])
+    session = f"session={pool.access_token()}".encode()
+    for cookies, status in ([b"theme=dark", session], 200), ([session, session], 400), ([b"theme=dark"], 401):
+        event = http(*((b"cookie", value) for value in cookies))
+        event["headers"]["Cookie"] = "; ".join(event["cookies"])
+        assert guarded.handler(event, None)["statusCode"] == status
+    only_header: JSON = http() | {"headers": {"cookie": session.decode()}, "cookies": []}
+    assert guarded.handler(only_header, None)["statusCode"] == 200
+
+
 def test_anonymous_caller_passes_where_the_handler_allows(pool: FakeUserPool) -> None:
     """Without credentials there is no caller; bad ones are refused, and a route may demand more."""
     guard = CognitoGuard(pool.verifier())
@@ -367,7 +325,7 @@ async def coroutine(event: JSON, context: object) -> None:
     """Handle nothing."""
 
 
-@pytest.mark.parametrize("handler", [coroutine, Guarded])
+@pytest.mark.parametrize("handler", [coroutine, Guarded, None, "handler"])
 def test_guard_takes_plain_functions_alone(pool: FakeUserPool, handler: Any) -> None:
     """Lambda would be handed a coroutine, or an object, as the answer."""
     with pytest.raises(ConfigurationError) as raised:
@@ -626,6 +584,14 @@ def test_route_that_no_policy_can_spell_is_refused(pool: FakeUserPool, routes: A
         "arn:aws:execute-api:eu-west-1:123456789012:abcdef123/*/GET/",
         "arn:aws:execute-api:*:123456789012:abcdef123/prod/GET/",
         "arn:aws:lambda:eu-west-1:123456789012:function:f",
+        "arn:*:execute-api:eu-west-1:123456789012:abcdef123/prod/GET/",
+        "arn:aws:execute-api:eu-west-1:*:abcdef123/prod/GET/",
+        "arn:aws:execute-api:eu-west-1:\u0661\u0662\u0663:abcdef123/prod/GET/",
+        "arn:aws:execute-api:eu-west-1:123456789012:abc?ef123/prod/GET/",
+        "arn:aws:execute-api:eu-west-1:123456789012:abcdef123/pr*d/GET/",
+        "arn:aws:execute-api:eu-west-1:123456789012:abcdef123/${aws:username}/GET/",
+        "arn:aws:execute-api:eu-west-1:123456789012:abcdef123/prod\n/GET/",
+        "arn:aws:execute-api:eu-west-1:123456789012:abcdef123//GET/",
         f"x{STAGE}/GET/",
     ],
 )
@@ -678,9 +644,17 @@ def test_simple_answer_to_a_bad_token_is_no_or_an_error(pool: FakeUserPool, head
 def test_context_may_be_the_applications_own(pool: FakeUserPool, make: Callable[..., Any]) -> None:
     """Texts, numbers and booleans; a list or an object would have API Gateway refuse the whole answer."""
     event = http_event(bearer(pool.access_token()))
-    own: JSON = {"name": "jane", "level": 3, "share": 0.5, "admin": True}
+    own: JSON = {"name": "jane", "level": 10**400, "share": 0.5, "admin": True}
     assert make(pool.verifier(), context=returning(own))(event)["context"] == own
-    bad: list[Any] = [{"groups": ["staff"]}, {"claims": {}}, {"name": None}, {1: "jane"}]
+    bad: list[Any] = [
+        {"groups": ["staff"]},
+        {"claims": {}},
+        {"name": None},
+        {1: "jane"},
+        {"share": 1e999},
+        None,
+        "jane",
+    ]
     for context in bad:
         with pytest.raises(ConfigurationError) as raised:
             make(pool.verifier(), context=returning(context))(event)
@@ -716,6 +690,7 @@ SHAPES = st.fixed_dictionaries(
     optional={
         "headers": st.none() | st.dictionaries(st.sampled_from(KEYS), st.text() | st.sampled_from(TEXTS)) | VALUES,
         "multiValueHeaders": st.none() | st.dictionaries(st.sampled_from(KEYS), st.lists(st.text())) | VALUES,
+        "cookies": st.none() | st.lists(st.text() | st.just("session=a.b.c")) | VALUES,
         "methodArn": st.just(f"{STAGE}/GET/") | VALUES,
         "authorizationToken": st.text() | st.sampled_from(TEXTS),
         "requestContext": st.fixed_dictionaries(
@@ -738,7 +713,8 @@ def test_no_event_is_let_through_or_raises_what_is_not_documented(event: Any) ->
     verifier = pool.verifier(jwks=pool.jwks)
     metadata = ProtectedResource("https://api.example.com", authorization_servers=pool.issuer)
     # Without a caller the handler would raise what is not documented here.
-    handler = CognitoGuard(verifier, metadata=metadata).require()(tell_subject)
+    guard = CognitoGuard(verifier, metadata=metadata, token_from=[header(), cookie("session")])
+    handler = guard.require()(tell_subject)
     with suppress(ConfigurationError):
         assert cast("JSON", handler(event, None))["statusCode"] in (200, 400, 401)
     for authorizer in (RestAuthorizer(verifier), HttpAuthorizer(verifier, raises=True)):

@@ -91,6 +91,8 @@ def test_asserted_claims_are_read_only_and_not_in_logs(who: Asserted) -> None:
         {"requestContext": {"authorizer": None}},
         {"requestContext": {"authorizer": {"claims": None, "jwt": None, "lambda": None}}},
         {"requestContext": {"authorizer": {"principalId": "jane", "tenant": "t-42"}}},
+        {"requestContext": {"authorizer": {"claims": "none of ours", "jwt": "eyJ...", "lambda": "orders"}}},
+        {"requestContext": {"authorizer": {"jwt": {"claims": '{"sub": "jane"}'}}}},
         {"identity": {"cognitoIdentityId": "eu-west-1:x"}},
     ],
 )
@@ -117,11 +119,11 @@ NONE = frozenset[str]()
         pytest.param(Asserted.REST, "a,,b", None, None, id="an empty name"),
         pytest.param(Asserted.REST, "[a", None, None, id="half a bracket"),
         pytest.param(Asserted.REST, "a,[b]", None, None, id="a bracket inside"),
-        pytest.param(Asserted.HTTP, "[a b]", {"a", "b"}, {"a", "b"}, id="two groups in brackets"),
+        pytest.param(Asserted.HTTP, "[a b]", None, {"a", "b"}, id="two groups in brackets, or one with a blank"),
         pytest.param(Asserted.HTTP, "[a]", {"a"}, {"a"}, id="one group in brackets"),
         pytest.param(Asserted.HTTP, "[]", NONE, NONE, id="none in brackets"),
-        pytest.param(Asserted.HTTP, "[a,b c]", {"a,b", "c"}, {"a,b", "c"}, id="a comma in a name"),
-        pytest.param(Asserted.HTTP, "[[x] y]]", {"[x]", "y]"}, {"[x]", "y]"}, id="brackets in names"),
+        pytest.param(Asserted.HTTP, "[a,b]", {"a,b"}, None, id="a comma in a name"),
+        pytest.param(Asserted.HTTP, "[[x]]]", {"[x]]"}, None, id="brackets in a name"),
         pytest.param(Asserted.HTTP, "[a  b]", None, None, id="an empty name in brackets"),
         pytest.param(Asserted.HTTP, "[a\tb]", None, None, id="a tab"),
         pytest.param(Asserted.HTTP, "a,b", None, {"a", "b"}, id="a comma and no brackets"),
@@ -302,6 +304,15 @@ def test_identity_of_a_guest_is_not_authenticated() -> None:
         identity = gateway_identity(event)
         assert identity is not None
         assert (identity.is_authenticated, identity.user_pool_id, identity.subject) == (False, None, None)
+
+
+def test_identity_of_a_user_in_europes_own_partition_names_the_user_pool() -> None:
+    """Its service has another domain."""
+    provider = "cognito-idp.eusc-de-east-1.amazonaws.eu/eusc-de-east-1_FakePool1"
+    event = iam(**USER, cognitoAuthenticationProvider=f"{provider},{provider}:CognitoSignIn:a-b-c")
+    identity = gateway_identity(event)
+    assert identity is not None
+    assert (identity.user_pool_id, identity.subject) == ("eusc-de-east-1_FakePool1", "a-b-c")
 
 
 def test_plain_iam_user_has_no_identity() -> None:

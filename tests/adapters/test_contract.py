@@ -45,7 +45,7 @@ from .contract import Answer, Driver, DriverFactory, RawHeaders, drivers_of
 from .test_over_sockets import LOOPBACK
 from .test_over_sockets import Server as UvicornServer
 
-MODULES = ("asgi", "fastapi", "flask", "wsgi", "django", "drf")
+MODULES = ("asgi", "fastapi", "flask", "wsgi", "django", "drf", "awslambda")
 ADMIN = "aws.cognito.signin.user.admin"
 GET = "transactions/get"
 POST = "transactions/post"
@@ -58,8 +58,11 @@ ASKED_METHOD: Header = (b"access-control-request-method", b"POST")
 Seen: TypeAlias = Callable[[FakeUserPool], object]
 """Say what a handler answers, as JSON."""
 
-JOINING = ("flask", "wsgi", "django", "drf")
-"""The drivers whose server side hands on repeated headers as one value, joined by a comma: WSGI, and Django on ASGI."""
+JOINING = ("flask", "wsgi", "django", "drf", "awslambda")
+"""
+The modules whose server side hands on repeated headers as one value, joined by a comma: WSGI, Django on ASGI, and HTTP
+APIs.
+"""
 
 IN_FRONT = (
     "starlette sync",
@@ -73,7 +76,14 @@ IN_FRONT = (
 )
 """The drivers that judge tokens before they know which operation is meant, and so which scopes it needs."""
 
-GUARDED_HANDLERS = (*IN_FRONT, "fastapi sync", "fastapi async", "django classes sync", "django classes async")
+GUARDED_HANDLERS = (
+    *IN_FRONT,
+    "fastapi sync",
+    "fastapi async",
+    "django classes sync",
+    "django classes async",
+    "lambda",
+)
 """The drivers whose handlers answer OPTIONS and are guarded for every method: CORS belongs in front of them."""
 
 SERVERS = {"uvicorn": "asgi_app", "gunicorn": "wsgi_app"}

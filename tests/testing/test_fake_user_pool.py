@@ -5,6 +5,7 @@ import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 from uuid import UUID
 
 import jwt
@@ -17,6 +18,8 @@ from cognito_guard.testing import ABSENT, AppClient, FakeClock, FakeUserPool, Po
 NOW = 1_700_000_000
 ORDERS = ResourceServer("orders", {"read": "Read orders", "write": "Change orders"})
 SECRET = "only+for+tests+0123456789"
+CALLBACK = "https://app.example/back"
+CLERK, AUDITOR = "arn:aws:iam::123456789012:role/clerk", "arn:aws:iam::123456789012:role/auditor"
 
 
 @pytest.fixture
@@ -358,10 +361,54 @@ def test_repr_shows_no_secret_and_no_password() -> None:
     assert "swordfish" not in repr(PoolUser(password="swordfish"))
 
 
-def test_one_string_for_several_groups_of_a_user_is_refused() -> None:
+@pytest.mark.parametrize("setting", ["groups", "roles"])
+def test_one_string_for_several_names_of_a_user_is_refused(setting: str) -> None:
     """Here as elsewhere."""
-    with pytest.raises(ConfigurationError, match="groups"):
-        PoolUser(groups="admins")
+    one: Any = {setting: "admins"}
+    with pytest.raises(ConfigurationError) as refused:
+        PoolUser(**one)
+    assert refused.value.setting == setting
+
+
+@pytest.mark.parametrize("roles", [(), (CLERK,)])
+@pytest.mark.parametrize("preferred_role", [AUDITOR, ""])
+def test_preferred_role_that_is_none_of_the_roles_is_refused(roles: tuple[str, ...], preferred_role: str) -> None:
+    """Cognito prefers one of those that it names."""
+    with pytest.raises(ConfigurationError) as refused:
+        PoolUser(roles=roles, preferred_role=preferred_role)
+    assert refused.value.setting == "preferred_role"
+
+
+@pytest.mark.parametrize(
+    "declared, expected",
+    [
+        pytest.param(
+            PoolUser(roles=[CLERK, AUDITOR], preferred_role=AUDITOR),
+            {"cognito:roles": [CLERK, AUDITOR], "cognito:preferred_role": AUDITOR},
+            id="one preferred",
+        ),
+        pytest.param(PoolUser(roles=[CLERK, AUDITOR]), {"cognito:roles": [CLERK, AUDITOR]}, id="none preferred"),
+        pytest.param(PoolUser(groups=["admins"]), {}, id="groups without roles"),
+    ],
+)
+def test_roles_stand_in_id_tokens_alone(declared: PoolUser, expected: dict[str, object]) -> None:
+    """However the token came about; no empty list and no null ever occurs."""
+    pool = FakeUserPool(users={"jane": declared}, callback_urls=[CALLBACK])
+    asked = {"client_id": pool.client_id, "response_type": "token", "scope": "openid email", "redirect_uri": CALLBACK}
+    server = pool.authorization_server
+    signed_in = server.sign_in(server.authorization_request(list(asked.items())), "jane")
+    fragment = dict(parse_qsl(urlsplit(signed_in or "").fragment))
+    for token, roles in (
+        (pool.id_token(), expected),
+        (fragment["id_token"], expected),
+        (pool.access_token(), {}),
+        (fragment["access_token"], {}),
+        (pool.id_token(username="stranger"), {}),
+    ):
+        claims = claims_of(pool, token)
+        assert {name: claims[name] for name in claims if "role" in name} == roles
+    trigger: Any = {"cognito:roles": ["x"]}
+    assert claims_of(pool, pool.id_token(**trigger))["cognito:roles"] == ["x"]
 
 
 def test_tokens_of_a_declared_user_say_what_is_declared() -> None:
