@@ -6,11 +6,11 @@ Immutable through and through, so that one handler's change is never another req
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, NoReturn, cast
 
+from .tokens.members import frozen, thawed
 from .tokens.policy import TokenUse, audience
 
 _NO_SCOPE = frozenset({""})
@@ -59,7 +59,7 @@ class Principal:
             claims: the token's claims, at least `sub`, `iss`, `token_use`, `exp`, `iat` and the client.
             user_pool_id: the pool that issued them.
         """
-        _set(self, "_claims", _thawed(claims))
+        _set(self, "_claims", thawed(claims))
         _set(self, "_user_pool_id", user_pool_id)
 
     @property
@@ -92,7 +92,7 @@ class Principal:
         try:
             return self._view
         except AttributeError:
-            _set(self, "_view", _frozen(self._claims))
+            _set(self, "_view", frozen(self._claims))
             return self._view
 
     @property
@@ -238,25 +238,6 @@ def _actor(act: Mapping[str, Any]) -> Actor:
     subject, inner = act.get("sub"), act.get("act")
     return Actor(
         subject=subject if isinstance(subject, str) else None,
-        claims=_frozen(act),
+        claims=frozen(act),
         actor=_actor(cast("Mapping[str, Any]", inner)) if isinstance(inner, Mapping) else None,
     )
-
-
-def _thawed(value: Any) -> Any:
-    """Copy what a test or another principal shows, to the last leaf, as JSON is read."""
-    if isinstance(value, Mapping):
-        members = cast("Mapping[str, Any]", value)
-        return {name: _thawed(member) for name, member in members.items()}
-    if isinstance(value, list | tuple):
-        return [_thawed(item) for item in cast("Iterable[Any]", value)]
-    return value
-
-
-def _frozen(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        members = cast("Mapping[str, Any]", value)
-        return MappingProxyType({name: _frozen(member) for name, member in members.items()})
-    if isinstance(value, list | tuple):
-        return tuple(_frozen(item) for item in cast("Iterable[Any]", value))
-    return value

@@ -7,6 +7,7 @@ scopes and groups are compared whole, never by prefix or substring.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -68,13 +69,13 @@ class RequiresOptions(TypedDict, total=False):
     """Name the arguments of Requires, for decorators that hand them on; they are explained there."""
 
     scopes: str | Iterable[str]
-    any_scopes: str | Iterable[str]
+    any_scopes: str | Iterable[str] | None
     groups: str | Iterable[str]
-    any_groups: str | Iterable[str]
+    any_groups: str | Iterable[str] | None
     max_age: float | None
-    acr: str | Iterable[str]
-    client_id: str | Iterable[str]
-    actor: str | Iterable[str]
+    acr: str | Iterable[str] | None
+    client_id: str | Iterable[str] | None
+    actor: str | Iterable[str] | None
     claims: Mapping[str, Any]
     predicate: Callable[[Principal], bool] | None
 
@@ -112,13 +113,13 @@ class Requires(Requirement):
         self,
         *,
         scopes: str | Iterable[str] = (),
-        any_scopes: str | Iterable[str] = (),
+        any_scopes: str | Iterable[str] | None = None,
         groups: str | Iterable[str] = (),
-        any_groups: str | Iterable[str] = (),
+        any_groups: str | Iterable[str] | None = None,
         max_age: float | None = None,
-        acr: str | Iterable[str] = (),
-        client_id: str | Iterable[str] = (),
-        actor: str | Iterable[str] = (),
+        acr: str | Iterable[str] | None = None,
+        client_id: str | Iterable[str] | None = None,
+        actor: str | Iterable[str] | None = None,
         claims: Mapping[str, Any] = MappingProxyType({}),
         predicate: Callable[[Principal], bool] | None = None,
     ) -> None:
@@ -126,16 +127,17 @@ class Requires(Requirement):
         Take one string or several wherever several make sense.
 
         Raises:
-            ConfigurationError: an empty or unspeakable scope, group or class, a negative age, an async predicate.
+            ConfigurationError: an empty or unspeakable scope, group or class, a choice among none, a negative age, an
+                async predicate.
         """
         put = object.__setattr__
         put(self, "scopes", names("scopes", scopes, SCOPE))
-        put(self, "any_scopes", names("any_scopes", any_scopes, SCOPE))
+        put(self, "any_scopes", _choice("any_scopes", any_scopes, SCOPE))
         put(self, "groups", frozenset(names("groups", groups)))
-        put(self, "any_groups", frozenset(names("any_groups", any_groups)))
-        put(self, "acr", names("acr", acr, SCOPE))
-        put(self, "client_id", frozenset(names("client_id", client_id)))
-        put(self, "actor", frozenset(names("actor", actor)))
+        put(self, "any_groups", frozenset(_choice("any_groups", any_groups)))
+        put(self, "acr", _choice("acr", acr, SCOPE))
+        put(self, "client_id", frozenset(_choice("client_id", client_id)))
+        put(self, "actor", frozenset(_choice("actor", actor)))
         if not isinstance(claims, Mapping):
             raise ConfigurationError("claims", f"expected names mapped to values, got {type(claims).__name__}")
         put(self, "claims", MappingProxyType(dict(claims)))
@@ -261,6 +263,14 @@ class _Not(Requirement):
         if self.part.refusal(principal, granted, now) is not None:
             return None
         return RequirementNotMetError(Reason.EXCLUDED, "the operation excludes this caller")
+
+
+def _choice(setting: str, given: str | Iterable[str] | None, grammar: re.Pattern[str] | None = None) -> tuple[str, ...]:
+    """Return the names of which one is demanded; a list that came out empty would let everybody in."""
+    found = () if given is None else names(setting, given, grammar)
+    if given is not None and not found:
+        raise ConfigurationError(setting, "expected at least one, or None for no demand")
+    return found
 
 
 def _severity(refusal: Refusal) -> int:

@@ -486,6 +486,16 @@ def test_demand_that_cannot_be_right_is_refused_by_name(options: dict[str, Any],
     assert words in caught.value.problem
 
 
+@pytest.mark.parametrize("setting", ["any_scopes", "any_groups", "acr", "client_id", "actor"])
+@pytest.mark.parametrize("none", [(), [], frozenset[str](), iter(())], ids=repr)
+def test_choice_among_none_does_not_let_everybody_in(setting: str, none: Any) -> None:
+    """A list of administrators' groups that came out empty is a mistake; to demand nothing is to name nothing."""
+    with pytest.raises(ConfigurationError) as caught:
+        Requires(**{setting: none})
+    assert caught.value.setting == setting
+    assert Requires(**{setting: None}) == Requires()
+
+
 def test_every_demand_that_is_accepted_can_be_told_to_a_client() -> None:
     """Whatever age is configured, its challenge can be written: in whole seconds, never more than allowed."""
     for max_age, told in {0: 0, 0.5: 0, 299.9: 299, 1e15: 10**15}.items():

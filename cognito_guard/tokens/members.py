@@ -1,7 +1,7 @@
 """
 Members of a JSON object by their type, and a verified token's claims as a value that nobody can change.
 
-What the verifiers of other tokens than a user pool's share.
+What verifiers share, most of it those of other tokens than a user pool's.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class VerifiedClaims:
     claims: Mapping[str, Any]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "claims", _frozen(self.claims))
+        object.__setattr__(self, "claims", frozen(self.claims))
 
     @property
     def subject(self) -> str:
@@ -81,7 +81,7 @@ class VerifiedClaims:
 
     def __reduce__(self) -> tuple[object, ...]:
         # The default way stops at a read-only mapping: a value could not cross a process boundary.
-        return _restore, (type(self), {field.name: _thawed(getattr(self, field.name)) for field in fields(self)})
+        return _restore, (type(self), {field.name: thawed(getattr(self, field.name)) for field in fields(self)})
 
     def __repr__(self) -> str:
         # No claim value: it may be an e-mail address, and a repr ends up in logs.
@@ -92,19 +92,21 @@ def _restore(kind: type[_Kind], members: Mapping[str, Any]) -> _Kind:
     return kind(**members)
 
 
-def _frozen(value: Any) -> Any:
+def frozen(value: Any) -> Any:
+    """Return a JSON value as one that nobody can change: objects as read-only mappings, arrays as tuples."""
     if isinstance(value, Mapping):
         members = cast("Mapping[str, Any]", value)
-        return MappingProxyType({name: _frozen(member) for name, member in members.items()})
+        return MappingProxyType({name: frozen(member) for name, member in members.items()})
     if isinstance(value, list | tuple):
-        return tuple(_frozen(item) for item in cast("Iterable[Any]", value))
+        return tuple(frozen(item) for item in cast("Iterable[Any]", value))
     return value
 
 
-def _thawed(value: Any) -> Any:
+def thawed(value: Any) -> Any:
+    """Copy a JSON value, or what `frozen` made of one, to the last leaf, as JSON is read."""
     if isinstance(value, Mapping):
         members = cast("Mapping[str, Any]", value)
-        return {name: _thawed(member) for name, member in members.items()}
-    if isinstance(value, tuple):
-        return [_thawed(item) for item in cast("Iterable[Any]", value)]
+        return {name: thawed(member) for name, member in members.items()}
+    if isinstance(value, list | tuple):
+        return [thawed(item) for item in cast("Iterable[Any]", value)]
     return value
