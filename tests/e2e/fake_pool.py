@@ -15,6 +15,8 @@ from .guards import Caller, Guards, guarded
 from .oauth import CALLBACK
 from .tokens import GROUP, PASSWORD, USER
 
+ROLES = ("arn:aws:iam::123456789012:role/clerk", "arn:aws:iam::123456789012:role/auditor")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedPool:
@@ -41,7 +43,7 @@ def served_pool() -> Generator[ServedPool]:
     """Serve a user pool, and the guarded API; another user pool has the same keys."""
     other_client = AppClient()
     pool = FakeUserPool(
-        users={USER: PoolUser(password=PASSWORD, groups=[GROUP])},
+        users={USER: PoolUser(password=PASSWORD, groups=[GROUP], roles=ROLES, preferred_role=ROLES[0])},
         clients=[other_client],
         callback_urls=[CALLBACK],
         resource_servers=transactions,

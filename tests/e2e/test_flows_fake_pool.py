@@ -7,7 +7,6 @@ Its refresh tokens have the form of Cognito's own, an encrypted token of five se
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import httpx
 import pytest
@@ -15,14 +14,13 @@ import pytest
 from cognito_guard import Reason
 
 from .answers import assert_answer, assert_refused, insufficient_scope
-from .fake_pool import ServedPool
+from .fake_pool import ROLES, ServedPool
 from .guarded_api import bearer, guarded_api
 from .guards import Judge, shown_claims
 from .oauth import sign_in_by_code, sign_in_implicitly
 from .tokens import SIGN_IN_SCOPE, USER, Tokens
 
 RESOURCE = "https://transactions.example.com/"
-ROLES = ["arn:aws:iam::123456789012:role/clerk", "arn:aws:iam::123456789012:role/auditor"]
 
 
 def test_implicit_grant(served: ServedPool, judge_served: Judge) -> None:
@@ -41,18 +39,11 @@ def test_authorization_code_with_encrypted_refresh_token(served: ServedPool, jud
     judge_served(tokens, served.member("openid", "transactions/get"))
 
 
-@pytest.mark.parametrize("preferred_role", [ROLES[0], None])
-def test_roles(served: ServedPool, judge_served: Judge, preferred_role: str | None) -> None:
+def test_roles(served: ServedPool, judge_served: Judge) -> None:
     """Roles and the preferred role of a user's groups are in the ID token alone, and grant nothing by themselves."""
-    roles: dict[str, Any] = {"cognito:roles": ROLES}
-    if preferred_role is not None:
-        roles["cognito:preferred_role"] = preferred_role
-    tokens = Tokens(
-        access=served.pool.access_token(username=USER),
-        id=served.pool.id_token(username=USER, **roles),
-    )
-    judge_served(tokens, served.member(SIGN_IN_SCOPE))
-    expected = {"cognito:roles": ROLES, "cognito:preferred_role": preferred_role}
+    tokens = sign_in_by_code(served.server.url, served.pool.client_id, "openid")
+    judge_served(tokens, served.member("openid"))
+    expected = {"cognito:roles": [*ROLES], "cognito:preferred_role": ROLES[0]}
     assert shown_claims(served.guards.id, tokens.id, expected) == expected
     assert shown_claims(served.guards.access, tokens.access, expected) == dict.fromkeys(expected)
 
