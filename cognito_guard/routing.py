@@ -29,36 +29,39 @@ class _Routed(Verifier):
     def __init__(self, *, max_token_bytes: int, clock: Callable[[], float]) -> None:
         self._max_token_bytes = max_token_bytes
         self._clock = clock
-        # Which verifier took a token: it is the first to be asked again, without another look at the issuer.
-        self._memo: Memo[PoolVerifier] = Memo(_REMEMBERED, max_bytes=max_token_bytes)
+        # Which verifier took a token, as issuer and place: it is the first to be asked again, without another look at
+        # the token.  Not the verifier itself, which would outlive the bound of those that are kept.
+        self._memo: Memo[tuple[str, int]] = Memo(_REMEMBERED, max_bytes=max_token_bytes)
 
     def _verifiers_of(self, issuer: str) -> Sequence[PoolVerifier]:
         raise NotImplementedError
 
     def verify(self, token: str) -> Principal:
         """Verify a token with the verifiers of its issuer; see `Verifier.verify`."""
-        digest, taker = self._memo.look(token)
+        digest, taker = self._look(token)
         if taker is not None:
             with suppress(InvalidTokenError):
                 return taker.verify(token)
         refusal: InvalidTokenError | None = None
-        for verifier in self._asked(token):
+        issuer = issuer_of(parse(token, max_bytes=self._max_token_bytes))
+        for place, verifier in enumerate(self._verifiers_of(issuer)):
             try:
-                return self._taken(digest, verifier, verifier.verify(token))
+                return self._taken(digest, (issuer, place), verifier.verify(token))
             except InvalidTokenError as error:
                 refusal = refusal or error
         raise refusal or wrong_issuer()
 
     async def averify(self, token: str) -> Principal:
         """Verify a token as `verify` does, without blocking the event loop (asyncio)."""
-        digest, taker = self._memo.look(token)
+        digest, taker = self._look(token)
         if taker is not None:
             with suppress(InvalidTokenError):
                 return await taker.averify(token)
         refusal: InvalidTokenError | None = None
-        for verifier in self._asked(token):
+        issuer = issuer_of(parse(token, max_bytes=self._max_token_bytes))
+        for place, verifier in enumerate(self._verifiers_of(issuer)):
             try:
-                return self._taken(digest, verifier, await verifier.averify(token))
+                return self._taken(digest, (issuer, place), await verifier.averify(token))
             except InvalidTokenError as error:
                 refusal = refusal or error
         raise refusal or wrong_issuer()
@@ -69,13 +72,18 @@ class _Routed(Verifier):
             return verifier.granted_scopes(principal)
         return principal.scopes
 
-    def _taken(self, digest: bytes | None, verifier: PoolVerifier, principal: Principal) -> Principal:
-        if digest is not None:
-            self._memo.put(digest, verifier)
-        return principal
+    def _look(self, token: str) -> tuple[bytes | None, PoolVerifier | None]:
+        digest, seen = self._memo.look(token)
+        if seen is None:
+            return digest, None
+        issuer, place = seen
+        # None where its tenant is gone.
+        return digest, next(iter(self._verifiers_of(issuer)[place:]), None)
 
-    def _asked(self, token: str) -> Sequence[PoolVerifier]:
-        return self._verifiers_of(issuer_of(parse(token, max_bytes=self._max_token_bytes)))
+    def _taken(self, digest: bytes | None, seen: tuple[str, int], principal: Principal) -> Principal:
+        if digest is not None:
+            self._memo.put(digest, seen)
+        return principal
 
 
 class AnyOf(_Routed):

@@ -29,6 +29,7 @@ PATIENCE = 30.0  # seconds that nothing here takes unless it hangs
 SHORT = 0.15  # a real deadline, for what hangs
 LONG_PAUSE = 2.0  # what hangs would end well if it were waited for
 BODY = b'{"keys": "marked"}'
+LONG = b"%065536d" * 4 % (1, 2, 3, 4)  # as long as the usual limit, and no two reads of it alike
 FLOOD = 64 * 1024 * 1024  # bytes; more than any socket buffer
 
 Resolve: TypeAlias = Callable[..., list[tuple[str, int]]]
@@ -359,6 +360,38 @@ def test_body_as_long_as_the_limit_is_read() -> None:
 
 
 @pytest.mark.parametrize(
+    "whole",
+    [
+        pytest.param(response(body=LONG), id="of a length"),
+        pytest.param(response(body=LONG, length=None), id="until the connection closes"),
+        pytest.param(chunked(LONG), id="in one chunk"),
+        pytest.param(chunked(*(LONG[start : start + 1000] for start in range(0, len(LONG), 1000))), id="in chunks"),
+    ],
+)
+def test_long_answer_is_read_whole(whole: bytes) -> None:
+    """A body of many reads is put together again, up to the usual limit."""
+    with ScriptedServer(answer(whole)) as server:
+        assert fetched(server.url) == LONG
+
+
+@pytest.mark.parametrize("longer", [response(body=LONG + b"x"), chunked(LONG, b"x")], ids=["of a length", "in chunks"])
+def test_answer_longer_than_the_usual_limit_is_refused(longer: bytes) -> None:
+    """A hundred times what Cognito publishes, and one byte more."""
+    with ScriptedServer(answer(longer)) as server:
+        assert str(failure(server.url)) == "the key endpoint sent more than the limit"
+
+
+def test_headers_as_long_as_their_limit_are_read() -> None:
+    """What an answer takes beside its body has a limit of its own: 64 KiB, and no byte more."""
+    room = 64 * 1024 - len(response("200 OK", "A: ", "B: ", body=b"", length=len(BODY)))
+    longest = response("200 OK", "A: " + "a" * (room // 2), "B: " + "b" * (room - room // 2))
+    with ScriptedServer(answer(longest)) as server:
+        assert fetched(server.url, max_bytes=len(BODY)) == BODY
+    with ScriptedServer(answer(longest.replace(b"A: ", b"A:  "))) as server:
+        assert str(failure(server.url, max_bytes=len(BODY))) == "the endpoint sent more than the limit"
+
+
+@pytest.mark.parametrize(
     "begin, piece",
     [
         pytest.param(response(length=FLOOD, body=b""), b"x" * 65536, id="announced"),
@@ -418,6 +451,20 @@ def test_fetch_with_no_time_left_connects_to_nobody(timeout: float, clock: FakeC
     assert server.connections == 0
 
 
+def test_fetch_whose_time_ends_with_the_connection_asks_for_nothing() -> None:
+    """Nobody would wait for the answer any more."""
+    when_begun_and_when_connecting = iter([0.0, 0.0])
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        error = failure(url, timer=lambda: next(when_begun_and_when_connecting, PATIENCE))
+        server.settimeout(PATIENCE)
+        connection, _ = server.accept()
+        with connection:
+            connection.settimeout(PATIENCE)
+            assert connection.recv(1) == b""
+    assert str(error) == "the fetch failed: TimeoutError"
+
+
 @pytest.fixture
 def resolve(monkeypatch: pytest.MonkeyPatch) -> Resolve:
     """Return a function that decides which addresses every name has, and returns which names were asked for."""
@@ -455,6 +502,25 @@ def test_first_address_that_hangs_leaves_time_for_the_second(resolve: Resolve) -
         with ScriptedServer(answer(response())) as server:
             resolve(full.getsockname()[1], server.port)
             assert fetched("http://localhost", 0.4) == BODY
+
+
+def test_addresses_share_what_is_left(resolve: Resolve, monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> None:
+    """Each may take as much as each of those behind it, so that the last one has all of it."""
+    waits: list[float | None] = []
+
+    class Watched(socket.socket):
+        def connect(self, address: Any, /) -> None:
+            waits.append(self.gettimeout())
+            super().connect(address)
+
+    with ScriptedServer(answer(response())) as gone:
+        pass
+    with ScriptedServer(answer(response())) as server:
+        resolve(gone.port, gone.port, server.port)
+        with monkeypatch.context() as patch:
+            patch.setattr(socket, "socket", Watched)
+            assert fetched("http://localhost", 6.0, timer=clock) == BODY
+    assert waits == [2.0, 3.0, 6.0]
 
 
 @pytest.mark.parametrize("addresses", [0, 1])
@@ -598,6 +664,14 @@ def test_https_is_fetched_under_the_given_authority(authority: Authority) -> Non
         assert fetched(server.url, ca_file=authority.file) == BODY
         assert fetched(server.url, ca_file=str(authority.file)) == BODY
     assert server.requests[0].split(b"\r\n")[1] == f"Host: 127.0.0.1:{server.port}".encode()
+
+
+def test_https_host_is_looked_up_by_its_name(authority: Authority, resolve: Resolve) -> None:
+    """At the usual port where the URI names none."""
+    with ScriptedServer(answer(response()), tls=authority.context("keys.pool.test")) as server:
+        asked = resolve(server.port)
+        assert fetched("https://keys.pool.test", ca_file=authority.file) == BODY
+    assert asked == [("keys.pool.test", 443)]
 
 
 def test_authority_of_the_environment_is_honoured(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA256, SHA512, HashAlgorithm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cognito_guard.errors import InvalidSignatureError, Reason
-from cognito_guard.keys.keyset import MAX_KEYS, InvalidKeySetError, Key, KeySet
+from cognito_guard.keys.keyset import InvalidKeySetError, Key, KeySet, RSAAlgorithmName
 from cognito_guard.testing import ABSENT, FakeUserPool
 from cognito_guard.testing.keys import SigningKey, base64url
 
@@ -198,16 +200,28 @@ def test_bytes_that_are_no_key_set_are_refused_unquoted(data: bytes) -> None:
     assert not any(excerpt in shown for excerpt in ("hotel", "Forbidden", "RS256", "9999"))
 
 
-def test_as_many_keys_as_the_limit_are_taken() -> None:
+LIMITS = pytest.mark.parametrize(
+    "options, limit",
+    [
+        pytest.param({}, 100, id="the usual one"),
+        pytest.param({"max_keys": 2}, 2, id="a lower one"),
+        pytest.param({"max_keys": 101}, 101, id="a higher one"),
+    ],
+)
+
+
+@LIMITS
+def test_as_many_keys_as_the_limit_are_taken(options: dict[str, Any], limit: int) -> None:
     """The limit itself is within it."""
-    keys = KeySet.from_json(document(*(jwk(serial) for serial in range(MAX_KEYS))))
-    assert len(keys.by_kid) == MAX_KEYS == 100
+    keys = KeySet.from_json(document(*(jwk(serial) for serial in range(limit))), **options)
+    assert len(keys.by_kid) == limit
 
 
-def test_one_key_more_than_the_limit_is_refused() -> None:
+@LIMITS
+def test_one_key_more_than_the_limit_is_refused(options: dict[str, Any], limit: int) -> None:
     """Above the limit no key is looked at, not even to see that it is unusable."""
     with pytest.raises(InvalidKeySetError, match="more keys than the limit"):
-        KeySet.from_json(document(*(jwk(serial) for serial in range(MAX_KEYS)), {}))
+        KeySet.from_json(document(*(jwk(serial) for serial in range(limit)), {}), **options)
 
 
 def test_key_that_stands_twice_collapses() -> None:
@@ -238,12 +252,23 @@ def test_document_of_ambiguous_keys_alone_is_refused() -> None:
         KeySet.from_json(document(jwk(1), jwk(2, kid="key 1")))
 
 
-def test_key_checks_the_signatures_of_its_private_half(pool: FakeUserPool) -> None:
-    """The key that comes out of a JWK is the one that went in."""
-    signature, message = signed(pool.access_token())
-    key = KeySet.from_json(json.dumps(pool.jwks).encode()).by_kid[pool.access_key.kid]
+@pytest.mark.parametrize(
+    "algorithm, digest, other",
+    [
+        pytest.param("RS256", SHA256(), SHA512(), id="as user pools sign"),
+        pytest.param("RS512", SHA512(), SHA256(), id="as identity pools sign"),
+    ],
+)
+def test_key_checks_the_signatures_of_its_private_half(
+    algorithm: RSAAlgorithmName, digest: HashAlgorithm, other: HashAlgorithm
+) -> None:
+    """The key that comes out of a JWK is the one that went in, for the one algorithm that was asked for."""
+    signer, message = SigningKey.draw(), b"header.payload"
+    published = document(signer.jwk() | {"alg": algorithm})
+    key = KeySet.from_json(published, algorithm=algorithm).by_kid[signer.kid]
+    signature, of_the_other = (signer.private_key.sign(message, PKCS1v15(), one) for one in (digest, other))
     key.check_signature(signature, message)
-    altered = (b"", signature[:-1], signature + b"\0", b"\0" + signature, b"\xff" * 256, bytes(256))
+    altered = (b"", signature[:-1], signature + b"\0", b"\0" + signature, b"\xff" * 256, bytes(256), of_the_other)
     for wrong, text in (*((wrong, message) for wrong in altered), (signature, message + b"x")):
         with pytest.raises(InvalidSignatureError) as refusal:
             key.check_signature(wrong, text)

@@ -310,6 +310,12 @@ def test_repr_tells_the_kind_and_no_claim(changes: dict[str, Any], text: str) ->
     assert "jane" not in f"{principal(**changes)} {principal(**changes)!r}"
 
 
+def test_repr_of_an_actor_tells_how_many_and_not_who() -> None:
+    """It stands in for a person or a machine as well, and its claims may be anything."""
+    actor = principal(act={"sub": "agent@example.com", "act": {"sub": "other@example.com"}}).actor
+    assert repr(actor) == "Actor(actor=Actor(actor=None))"
+
+
 def test_principal_of_a_token_is_of_the_pool_that_vouches_for_it(pool: FakeUserPool) -> None:
     """Half of its identity."""
     assert pool.verifier().verify(pool.access_token()).user_pool_id == pool.user_pool_id

@@ -23,6 +23,7 @@ from cognito_guard import (
     UnavailableError,
     Verifier,
 )
+from cognito_guard.routing import ByIssuer
 from cognito_guard.testing import FakeClock, FakeUserPool
 
 Call = Callable[..., Any]
@@ -120,6 +121,29 @@ def test_token_that_one_verifier_took_may_be_taken_by_another_later(
     clock.tick(100)
     for _ in range(2):
         assert call(verifier, "verify", token).username == "jane"
+
+
+def test_token_seen_before_goes_straight_to_who_took_it(call: Call, shop: FakeUserPool, clock: FakeClock) -> None:
+    """Those before it in the row have refused the token once, and are not asked again."""
+    asked: list[float] = []
+
+    def counting() -> float:
+        asked.append(clock())
+        return clock()
+
+    verifier = CognitoVerifier.any_of(shop.verifier(client_id="another", clock=counting), shop.verifier())
+    token = shop.access_token()
+    for _ in range(3):
+        assert call(verifier, "verify", token).username == "jane"
+    assert len(asked) == 1
+
+
+def test_token_as_long_as_one_of_them_takes_is_accepted(call: Call, shop: FakeUserPool) -> None:
+    """The longest of their limits is that of all together, and each keeps its own."""
+    verifier = CognitoVerifier.any_of(shop.verifier(token_use="id"), shop.verifier(max_token_bytes=32 * 1024))
+    assert call(verifier, "verify", shop.access_token(notes="x" * 20_000)).username == "jane"
+    assert refused(call, verifier, shop.id_token(notes="x" * 20_000)).reason is Reason.OVERSIZED_TOKEN
+    assert refused(call, verifier, shop.access_token(notes="x" * 40_000)).reason is Reason.OVERSIZED_TOKEN
 
 
 def test_keys_out_of_reach_are_no_refusal(call: Call, shop: FakeUserPool, staff: FakeUserPool) -> None:
@@ -236,6 +260,45 @@ def test_verifiers_of_tenants_are_bounded(call: Call, clock: FakeClock) -> None:
     for pool in (*pools, pools[0]):
         call(verifier, "verify", pool.access_token())
     assert tenants.asked == [pool.issuer for pool in (*pools, pools[0])]
+    assert repr(verifier) == "<ByIssuer 2 of at most 2 verifiers>"
+
+
+def test_tenant_used_last_is_kept_whatever_token_it_brings(call: Call, clock: FakeClock) -> None:
+    """A token seen before is a use of its tenant like any other."""
+    first, second, third = (FakeUserPool(f"eu-west-1_T{number}", client_id=CLIENT, clock=clock) for number in range(3))
+    tenants = Tenants(first, second, third)
+    verifier = CognitoVerifier.by_issuer(tenants, max_verifiers=2)
+    token = first.access_token()
+    for any_token in (token, second.access_token(), token, third.access_token(), first.access_token()):
+        call(verifier, "verify", any_token)
+    assert tenants.asked == [first.issuer, second.issuer, third.issuer]
+
+
+def test_tenant_that_was_forgotten_is_forgotten_with_its_tokens(
+    call: Call, shop: FakeUserPool, staff: FakeUserPool
+) -> None:
+    """A token seen before keeps no verifier beyond the bound: whether its tenant is still one is asked anew."""
+    tenants = Tenants(shop, staff)
+    verifier = CognitoVerifier.by_issuer(tenants, max_verifiers=1)
+    token = shop.access_token()
+    for any_token in (token, staff.access_token()):
+        call(verifier, "verify", any_token)
+    del tenants.pools[shop.issuer]
+    assert refused(call, verifier, token).reason is Reason.WRONG_ISSUER
+
+
+def test_tenants_are_resolved_anew_in_a_forked_process(call: Call, clock: FakeClock) -> None:
+    """Another thread of the parent may have been in the middle of a change; the bound is what it was."""
+    pools = [FakeUserPool(f"eu-west-1_T{number}", client_id=CLIENT, clock=clock) for number in range(3)]
+    tenants = Tenants(*pools)
+    verifier = CognitoVerifier.by_issuer(tenants, max_verifiers=2)
+    assert isinstance(verifier, ByIssuer)
+    call(verifier, "verify", pools[0].access_token())
+    verifier.reset_after_fork()
+    assert repr(verifier) == "<ByIssuer 0 of at most 2 verifiers>"
+    for pool in pools:
+        call(verifier, "verify", pool.access_token())
+    assert tenants.asked == [pool.issuer for pool in (pools[0], *pools)]
     assert repr(verifier) == "<ByIssuer 2 of at most 2 verifiers>"
 
 

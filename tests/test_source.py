@@ -354,13 +354,23 @@ def test_bad_answer_is_a_failure_and_drops_nothing(
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_exit_out_of_a_fetch_is_a_failure(
-    call: Call, source: RemoteKeys, endpoint: Endpoint, clock: FakeClock, pool: FakeUserPool, kid: str
+    call: Call,
+    make: Make,
+    endpoint: Endpoint,
+    clock: FakeClock,
+    pool: FakeUserPool,
+    kid: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Even what ends the fetch's thread leaves nobody waiting, and leaves the next fetch its turn."""
+    """Even what ends the fetch's thread leaves nobody waiting, is logged, and leaves the next fetch its turn."""
+    caplog.set_level(logging.WARNING, "cognito_guard.keys")
+    source = make(backoff=0.25)
     endpoint.says(SystemExit("marked"))
-    assert unavailable(call, source, kid) == 1.0
+    assert unavailable(call, source, kid) == 0.25
+    fetches_ended()
+    assert [vars(record)["problem"] for record in caplog.records] == ["the fetch did not end"]
     endpoint.says(published(pool))
-    clock.tick(1.0)
+    clock.tick(0.25)
     assert call(source, "get", ORIGINAL, kid).kid == kid
 
 
@@ -597,6 +607,35 @@ def test_refresh_that_hangs_is_given_up_by_whoever_comes_after_its_deadline(
     assert len(endpoint.calls) == 3
 
 
+def test_who_joins_a_fetch_late_waits_for_what_is_left_of_its_time(
+    call: Call, make: Make, endpoint: Endpoint, clock: FakeClock, kid: str
+) -> None:
+    """The deadline is the fetch's, and does not begin anew with each who joins it."""
+    source = make(deadline=300.0)
+    source.prefetch()
+    endpoint.close()
+    clock.tick(SCHEDULE.fresh_for)
+    source.get(ORIGINAL, kid)
+    clock.tick(300.0 - SHORT)
+    with ThreadPoolExecutor(1) as thread:
+        late = thread.submit(unavailable, call, source, "invented")
+        try:
+            assert late.result(PATIENCE) == 1.0
+        finally:
+            endpoint.release()
+
+
+def test_fetch_in_flight_keeps_no_program_from_ending(
+    source: RemoteKeys, endpoint: Endpoint, clock: FakeClock, kid: str
+) -> None:
+    """The interpreter does not wait for its thread."""
+    source.prefetch()
+    endpoint.close()
+    clock.tick(SCHEDULE.fresh_for)
+    source.get(ORIGINAL, kid)
+    assert {thread.daemon for thread in threading.enumerate() if thread.name == "cognito-guard-keys"} == {True}
+
+
 def test_decision_that_rests_on_a_past_state_is_taken_anew(
     call: Call, make: Make, endpoint: Endpoint, clock: FakeClock, kid: str
 ) -> None:
@@ -625,6 +664,20 @@ def test_waiters_of_one_fetch_get_errors_of_their_own(source: RemoteKeys, endpoi
         errors = [waiter.exception(PATIENCE) for waiter in waiters]
     assert [type(error) for error in errors] == [UnavailableError] * 2
     assert errors[0] is not errors[1]
+
+
+def test_forked_process_begins_a_fetch_of_its_own(call: Call, source: RemoteKeys, endpoint: Endpoint, kid: str) -> None:
+    """The one that was in flight is the parent's, and ends where the child never sees it."""
+    gate = endpoint.close()
+    with ThreadPoolExecutor(1) as parent:
+        before = parent.submit(source.get, ORIGINAL, kid)
+        assert endpoint.begun.acquire(timeout=PATIENCE)
+        source.reset_after_fork()
+        endpoint.open()
+        assert call(source, "get", ORIGINAL, kid).kid == kid
+        gate.set()
+        assert before.result(PATIENCE).kid == kid
+    assert len(endpoint.calls) == 2
 
 
 def test_timer_that_jumped_back_costs_one_fetch(
