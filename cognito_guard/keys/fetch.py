@@ -127,7 +127,7 @@ class HTTPSFetch:
             with closing(self._connected(parts, left)) as sock:
                 stream = _Stream(sock, left, self._max_bytes + _OVERHEAD_BYTES)
                 stream.sendall(_request("GET", _target(parts), parts.netloc))
-                return self._body(stream.response("GET"))
+                return self._body(stream.response())
         except OSError as cause:  # ssl.SSLError and TimeoutError too
             raise FetchError(f"the fetch failed: {type(cause).__name__}") from cause
         except (HTTPException, ValueError, OverflowError) as error:  # a bad proxy URL, or a chunk size that is none
@@ -209,11 +209,11 @@ class _Stream:
     def makefile(self, *_: object) -> io.BufferedReader:
         return io.BufferedReader(_Reader(self._sock, self._left, self._max_bytes))
 
-    def response(self, method: str) -> HTTPResponse:
+    def response(self) -> HTTPResponse:
         """Read status line and headers."""
         from http.client import HTTPResponse
 
-        response = HTTPResponse(cast("socket.socket", self), method=method)
+        response = HTTPResponse(cast("socket.socket", self))
         response.begin()
         return response
 
@@ -251,7 +251,7 @@ def _connect_by_proxy(host: str, port: int, left: Callable[[], float]) -> socket
         stream = _Stream(sock, left, _OVERHEAD_BYTES)
         authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         stream.sendall(_request("CONNECT", authority, authority, _proxy_credentials(proxy)))
-        if (status := stream.response("CONNECT").status) != _OK:
+        if (status := stream.response().status) != _OK:
             raise FetchError(f"the proxy answered {status}")
     except BaseException:
         sock.close()

@@ -279,7 +279,7 @@ class RemoteKeys(ForkSafe):
         import asyncio
 
         loop = asyncio.get_running_loop()
-        waiter = asyncio.wrap_future(ticket.settled, loop=loop)
+        waiter = asyncio.wrap_future(ticket.settled)
         try:
             await asyncio.wait([waiter], timeout=self._left(ticket))
         finally:
