@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import django
 from django.conf import settings
-from django.core.wsgi import get_wsgi_application
+from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.http import HttpRequest, HttpResponse
 from django.test import override_settings
 from django.urls import path
@@ -135,27 +135,28 @@ def _starlette(guards: Guards) -> Routes:
 
 
 def _fastapi(guards: Guards) -> Routes:
-    app = FastAPI()
-
     async def nothing(_: Request) -> None:
         return None
 
     async def checking(request: Request) -> None:
         guards.check(request.headers["authorization"])
 
-    dependencies: dict[str, Any] = {
-        "bare": nothing,
-        "checked": checking,
-        "seen": CognitoBearer(guards.seen),
-        "new": CognitoBearer(guards.new, scheme_name="Other"),
-    }
-    for kind, dependency in dependencies.items():
+    # An application for each: a second route would pay for the attempt to match the first.
+    def app(dependency: Any) -> tuple[Any, str]:
+        fastapi = FastAPI()
 
-        @app.get(f"/{kind}", dependencies=[Depends(dependency)])
+        @fastapi.get("/hello", dependencies=[Depends(dependency)])
         async def hello() -> str:
             return "hello"
 
-    return {kind: (app, f"/{kind}") for kind in dependencies}
+        return fastapi, "/hello"
+
+    return {
+        "bare": app(nothing),
+        "checked": app(checking),
+        "seen": app(CognitoBearer(guards.seen)),
+        "new": app(CognitoBearer(guards.new)),
+    }
 
 
 def _plain_wsgi(guards: Guards) -> Routes:
@@ -216,14 +217,23 @@ def _django(guards: Guards) -> Routes:
         guards.check(request.META["HTTP_AUTHORIZATION"])
         return hello(request)
 
-    class Urls:
-        urlpatterns = (path("bare", hello), path("checked", checked), path("guarded", cognito_required()(hello)))
+    # URLs for each: a second pattern would pay for the attempt to match the first.
+    def app(view: Callable[[HttpRequest], HttpResponse]) -> tuple[Any, str]:
+        class Urls:
+            urlpatterns = (path("hello", view),)
 
-    settings.configure(ALLOWED_HOSTS=["*"], ROOT_URLCONF=Urls, COGNITO_GUARD={"VERIFIER": guards.seen})
+        class Asked(WSGIRequest):
+            urlconf: Any = Urls
+
+        class Handler(WSGIHandler):
+            request_class = Asked
+
+        return Handler(), "/hello"
+
+    settings.configure(ALLOWED_HOSTS=["*"], ROOT_URLCONF=None, COGNITO_GUARD={"VERIFIER": guards.seen})
     django.setup()
-    app = get_wsgi_application()
-    guarded = (app, "/guarded")
-    return {"bare": (app, "/bare"), "checked": (app, "/checked"), "seen": guarded, "new": guarded}
+    guarded = app(cognito_required()(hello))
+    return {"bare": app(hello), "checked": app(checked), "seen": guarded, "new": guarded}
 
 
 def _asgi(runner: asyncio.Runner, app: ASGIApp, route: str, tokens: list[str]) -> Batch:

@@ -18,7 +18,7 @@ from .challenge import DEFAULT_REALM, Challenge, Reply, challenge_for, check_rea
 from .errors import ConfigurationError, MissingTokenError, RefusalError
 from .metadata import ProtectedResource
 from .principal import Principal
-from .requires import Requirement
+from .requires import ANY_CALLER, Requirement
 from .tokens.bearer import Headers
 from .tokens.credentials import Extractor, cookie, header, one_token, websocket_subprotocol
 
@@ -66,6 +66,10 @@ class Guard:
 
     def __post_init__(self) -> None:
         check_realm(self.realm)
+        for setting, value in (("required", self.required), ("problem_details", self.problem_details)):
+            # `required="no"` would be true, and `problem_details="no"` as well.
+            if not isinstance(value, bool):
+                raise ConfigurationError(setting, f"expected True or False, got {type(value).__name__}")
         if not isinstance(self.verifier, Verifier):
             raise ConfigurationError("verifier", f"expected a CognitoVerifier, got {type(self.verifier).__name__}")
         if self.requirement is not None and not isinstance(self.requirement, Requirement):
@@ -85,13 +89,19 @@ class Guard:
         Raises:
             RefusalError: the request is refused.
         """
-        token = self._token(headers)
-        return None if token is None else self._admitted(self.verifier.verify(token))
+        token = self._take(headers)
+        if token is None:
+            return self._anonymous()
+        principal = self.verifier.verify(token)
+        return principal if self.requirement is None else self.authorize(principal, self.requirement)
 
     async def aauthenticate(self, headers: Headers) -> Principal | None:
         """Return the caller as `authenticate` does, without blocking the event loop."""
-        token = self._token(headers)
-        return None if token is None else self._admitted(await self.verifier.averify(token))
+        token = self._take(headers)
+        if token is None:
+            return self._anonymous()
+        principal = await self.verifier.averify(token)
+        return principal if self.requirement is None else self.authorize(principal, self.requirement)
 
     def authorize(self, principal: Principal | None, requirement: Requirement) -> Principal:
         """
@@ -103,7 +113,9 @@ class Guard:
         """
         if principal is None:
             raise MissingTokenError
-        self.verifier.authorize(principal, requirement)
+        # On most routes no more is demanded than a caller, and to find that out costs half of what the token does.
+        if requirement is not ANY_CALLER:
+            self.verifier.authorize(principal, requirement)
         return principal
 
     def refuse(self, error: RefusalError, requirement: Requirement | None = None) -> Challenge:
@@ -138,16 +150,11 @@ class Guard:
             return None
         return metadata_reply(self.metadata)
 
-    def _token(self, headers: Headers) -> str | None:
-        token = self._take(headers)
-        if token is None and self.required:
+    def _anonymous(self) -> Principal | None:
+        """Let a request without credentials pass, where that is allowed."""
+        if self.required:
             raise MissingTokenError
-        return token
-
-    def _admitted(self, principal: Principal) -> Principal:
-        if self.requirement is not None:
-            self.verifier.authorize(principal, self.requirement)
-        return principal
+        return None
 
 
 # What makes an extractor is none itself; without parentheses it would fail at the first request.

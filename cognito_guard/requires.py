@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from inspect import iscoroutinefunction
 from types import MappingProxyType
-from typing import Any, NoReturn, TypeAlias, TypedDict, cast
+from typing import Any, Final, NoReturn, TypeAlias, TypedDict, cast
 
 from .errors import (
     AuthorizationError,
@@ -197,17 +197,16 @@ def all_of(demands: Iterable[str | Requirement]) -> Requirement:
     Raises:
         ConfigurationError: something that is neither.
     """
-    nothing = Requires()
     parts: list[Requirement] = []
     for demand in demands:
         if not isinstance(demand, str | Requirement):
             raise ConfigurationError("requires", "expected scopes, one string each, and requirements")
         part = Requires(scopes=demand) if isinstance(demand, str) else demand
-        if part != nothing:
+        if part != ANY_CALLER:
             parts.append(part)
     if len(parts) > 1:
         return _AllOf(tuple(parts))
-    return parts[0] if parts else nothing
+    return parts[0] if parts else ANY_CALLER
 
 
 def with_scopes(requirement: Requirement) -> Callable[..., Requirement]:
@@ -297,3 +296,7 @@ def _same(claim: Any, wanted: Any) -> bool:
 
 def _is_async(predicate: Callable[[Principal], bool]) -> bool:
     return iscoroutinefunction(predicate) or iscoroutinefunction(getattr(predicate, "__call__", None))  # noqa: B004
+
+
+ANY_CALLER: Final = Requires()
+"""Demands nothing of a verified caller; what `all_of` returns for no demands."""

@@ -60,17 +60,19 @@ class CognitoMiddleware:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
         method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")
-        metadata = self._guard.metadata_reply(method, environ.get("SCRIPT_NAME", "") + path, path)
-        if metadata is not None:
-            return _send(metadata, method, start_response)
+        guard = self._guard
+        if guard.metadata is not None:
+            metadata = guard.metadata_reply(method, environ.get("SCRIPT_NAME", "") + path, path)
+            if metadata is not None:
+                return _send(metadata, method, start_response)
         headers = EnvironHeaders(environ)
-        is_free = path in self._exempt or is_preflight(method, headers)
+        is_free = path in self._exempt or (method == "OPTIONS" and is_preflight(method, headers))
         try:
-            principal = None if is_free else self._guard.authenticate(headers)
+            principal = None if is_free else guard.authenticate(headers)
         except RefusalError as error:
-            return _send(self._guard.refuse(error), method, start_response)
+            return _send(guard.refuse(error), method, start_response)
         # None for an anonymous caller, and never left out: what stood there before is nobody's word.
-        environ[GUARD_KEY], environ[PRINCIPAL_KEY] = self._guard, principal
+        environ[GUARD_KEY], environ[PRINCIPAL_KEY] = guard, principal
         return self._app(environ, start_response)
 
 

@@ -239,6 +239,9 @@ def test_challenge_names_every_scope_that_is_needed(pool: FakeUserPool) -> None:
         pytest.param({"token_from": ["header"]}, "token_from", id="a place by its name"),
         pytest.param({"metadata": "https://api.example.com"}, "metadata", id="a URL for the metadata"),
         pytest.param({"realm": ""}, "realm", id="an empty realm"),
+        pytest.param({"required": "no"}, "required", id="a word for required"),
+        pytest.param({"required": None}, "required", id="nothing for required"),
+        pytest.param({"problem_details": "no"}, "problem_details", id="a word for problem_details"),
     ],
 )
 def test_option_that_cannot_be_right_is_refused_by_name(

@@ -493,7 +493,8 @@ def test_choice_among_none_does_not_let_everybody_in(setting: str, none: Any) ->
     with pytest.raises(ConfigurationError) as caught:
         Requires(**{setting: none})
     assert caught.value.setting == setting
-    assert Requires(**{setting: None}) == Requires()
+    no_demand: dict[str, Any] = {setting: None}
+    assert Requires(**no_demand) == Requires()
 
 
 def test_every_demand_that_is_accepted_can_be_told_to_a_client() -> None:

@@ -78,26 +78,27 @@ class CognitoMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
-        if scope["type"] == "lifespan":
+        kind = scope["type"]
+        if kind == "lifespan":
             await self._app(scope, receive, send)
             return
-        if scope["type"] not in _GUARDED:
+        if kind not in _GUARDED:
             raise ConfigurationError("app", "only http and websocket can be guarded, got another kind of connection")
-        path = routed_path(scope)
-        if scope["type"] == "http":
+        guard, path = self._guard, routed_path(scope)
+        if guard.metadata is not None and kind == "http":
             # A server that is told its root path puts it in front of well-known paths too.
-            metadata = self._guard.metadata_reply(scope["method"], scope["path"], path)
+            metadata = guard.metadata_reply(scope["method"], scope["path"], path)
             if metadata is not None:
                 await send_reply(metadata, scope, send)
                 return
         try:
             is_free = path in self._exempt or asks_before_crossing(scope)
-            principal = None if is_free else await self._guard.aauthenticate(headers_of(scope))
+            principal = None if is_free else await guard.aauthenticate(headers_of(scope))
         except RefusalError as error:
-            await send_challenge(self._guard.refuse(error), scope, send)
+            await send_challenge(guard.refuse(error), scope, send)
             return
-        enter(scope, self._guard, principal)
-        await self._app(scope, receive, self._echoing(scope, send) if scope["type"] == "websocket" else send)
+        enter(scope, guard, principal)
+        await self._app(scope, receive, self._echoing(scope, send) if kind == "websocket" else send)
 
     def _echoing(self, scope: Scope, send: Send) -> Send:
         """Accept with the marker where the token came as a subprotocol: a browser gives up without an echo."""

@@ -119,5 +119,7 @@ def routed_path(scope: Scope) -> str:
     """Return the path below the application's root, decoded as the router sees it; never one rebuilt from a URL."""
     path: str = scope["path"]
     root: str = scope.get("root_path", "")
+    if not root:
+        return path
     below = path.removeprefix(root)
     return below if path.startswith(root) and below[:1] in ("", "/") else path

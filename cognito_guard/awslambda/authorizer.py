@@ -19,7 +19,7 @@ from ..abstract import Verifier
 from ..errors import ConfigurationError, RefusalError
 from ..guard import Guard
 from ..principal import Principal
-from ..requires import Requirement, Requires
+from ..requires import ANY_CALLER, Requirement
 from ..tokens.bearer import Headers
 from ..tokens.credentials import Extractor, header
 from .context import flat_context
@@ -27,7 +27,6 @@ from .keys import refresh_if_due
 
 Flat: TypeAlias = str | int | float | bool
 ContextOf: TypeAlias = Callable[[Principal], Mapping[str, Flat]]
-ANY_CALLER = Requires()
 
 
 class UnauthorizedError(Exception):

@@ -9,10 +9,10 @@ from typing import Any
 from ..abstract import Verifier
 from ..errors import AuthenticationError, AuthorizationError, ConfigurationError, RefusalError
 from ..principal import Principal
-from ..requires import Requirement, all_of
+from ..requires import ANY_CALLER, Requirement, all_of
 from ..tokens.bearer import Headers
 from ..tokens.credentials import Extractor, header
-from .authorizer import ANY_CALLER, Authorizer, ContextOf, Flat, UnauthorizedError
+from .authorizer import Authorizer, ContextOf, Flat, UnauthorizedError
 from .context import flat_context
 from .events import headers_of
 from .shapes import Event, mapping_of, not_for_us

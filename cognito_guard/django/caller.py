@@ -44,6 +44,10 @@ class Caller(NamedTuple):
     principal: Principal
     user: Any
 
+    async def auser(self) -> Any:
+        """Return the user: Django's `request.auser`."""
+        return self.user
+
 
 def enter(request: HttpRequest) -> Caller | None:
     """
@@ -63,7 +67,8 @@ def enter(request: HttpRequest) -> Caller | None:
         return _settle(request, None)
     user = CognitoUser(principal) if now.resolver is None else _accepted(now.resolver(principal), principal)
     caller = _settle(request, Caller(principal, user))
-    principal_verified.send_robust(Guard, request=request, principal=principal)
+    if principal_verified.receivers:
+        principal_verified.send_robust(Guard, request=request, principal=principal)
     return caller
 
 
@@ -81,12 +86,13 @@ async def aenter(request: HttpRequest) -> Caller | None:
     else:
         user = _accepted(await sync_to_async(now.resolver)(principal), principal)
     caller = _settle(request, Caller(principal, user))
-    await principal_verified.asend_robust(Guard, request=request, principal=principal)
+    if principal_verified.receivers:
+        await principal_verified.asend_robust(Guard, request=request, principal=principal)
     return caller
 
 
 def _is_free(request: HttpRequest, headers: EnvironHeaders, now: Configuration) -> bool:
-    return request.path_info in now.exempt or is_preflight(request.method or "", headers)
+    return request.path_info in now.exempt or (request.method == "OPTIONS" and is_preflight("OPTIONS", headers))
 
 
 def _accepted(user: Any, principal: Principal) -> Any:
@@ -101,10 +107,6 @@ def _settle(request: HttpRequest, caller: Caller | None) -> Caller | None:
     ours = cast("OptionalCognitoRequest", request)
     ours.principal = None if caller is None else caller.principal
     if caller is not None:
-
-        async def auser() -> Any:
-            return caller.user
-
         # Without a lazy object: what a template shows must have been verified before.
-        ours.user, ours.auser = caller.user, auser
+        ours.user, ours.auser = caller.user, caller.auser
     return caller

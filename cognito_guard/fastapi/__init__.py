@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Unpack
 
 try:
-    from fastapi import APIRouter, Security
+    from fastapi import APIRouter
     from fastapi.security import SecurityScopes
     from fastapi.security.base import SecurityBase
     from starlette.requests import HTTPConnection
@@ -27,7 +27,7 @@ from ..guard import Guard, GuardOptions
 from ..openapi import DeclaredScopes, described, swagger_ui_oauth
 from ..principal import Principal
 from ..requires import Requirement, all_of, with_scopes
-from .caller import ChallengeError, caller_of, challenge_response, refusal
+from .caller import Caller, ChallengeError, caller_of, challenge_response, refusal
 from .scheme import Scheme
 
 __all__ = ["ChallengeError", "CognitoBearer", "challenge_response"]
@@ -76,13 +76,12 @@ class CognitoBearer(SecurityBase):
         self._domain, self._scopes = domain, described(scopes)
         self._scheme = Scheme(scheme_name, domain=domain, scopes=self._scopes, description=description)
         self.model, self.scheme_name = self._scheme.model, scheme_name
-        shown = Security(self._scheme)
 
-        async def optional(connection: HTTPConnection, asked: SecurityScopes, _: None = shown) -> Principal | None:
+        async def optional(connection: HTTPConnection, asked: SecurityScopes) -> Principal | None:
             is_anonymous = isinstance(await caller_of(connection, self._guard, self), MissingTokenError)
             return None if is_anonymous else await self(connection, asked)
 
-        self.optional = optional
+        self.optional = self._scheme.shown_by(optional)
 
     async def __call__(self, connection: HTTPConnection, asked: SecurityScopes) -> Principal:
         """
@@ -92,7 +91,8 @@ class CognitoBearer(SecurityBase):
             ChallengeError: the request is refused.
             WebSocketException: it is, and the server can only close the WebSocket.
         """
-        return await self._admitted(connection, self._required(*asked.scopes))
+        caller = await caller_of(connection, self._guard, self)
+        return self._admitted(caller, connection, self._required(*asked.scopes))
 
     def requires(self, *demands: str | Requirement) -> Callable[..., Awaitable[Principal]]:
         """
@@ -105,13 +105,13 @@ class CognitoBearer(SecurityBase):
             ConfigurationError: something that is neither.
         """
         demanded = all_of(demands)
-        shown = Security(self._scheme, scopes=demanded.needed_scopes)
         required = with_scopes(all_of((self._requirement, demanded)))
 
-        async def admitted(connection: HTTPConnection, asked: SecurityScopes, _: None = shown) -> Principal:
-            return await self._admitted(connection, required(*asked.scopes))
+        async def admitted(connection: HTTPConnection, asked: SecurityScopes) -> Principal:
+            caller = await caller_of(connection, self._guard, self)
+            return self._admitted(caller, connection, required(*asked.scopes))
 
-        return admitted
+        return self._scheme.shown_by(admitted, demanded.needed_scopes)
 
     def metadata_router(self) -> APIRouter:
         """
@@ -139,8 +139,7 @@ class CognitoBearer(SecurityBase):
         """
         return swagger_ui_oauth(client_id, domain=self._domain, scopes=self._scopes, metadata=self._guard.metadata)
 
-    async def _admitted(self, connection: HTTPConnection, requirement: Requirement) -> Principal:
-        caller = await caller_of(connection, self._guard, self)
+    def _admitted(self, caller: Caller, connection: HTTPConnection, requirement: Requirement) -> Principal:
         try:
             if isinstance(caller, RefusalError):
                 raise caller

@@ -19,7 +19,8 @@ from ..starlette import response_for
 CALLERS_KEY = "cognito_guard.callers"
 """Where a request's ASGI scope holds its caller, for each that has asked."""
 
-_Caller: TypeAlias = Principal | RefusalError | None
+Caller: TypeAlias = Principal | RefusalError | None
+"""A verified caller, None for an anonymous one, or why the request is refused."""
 
 
 class ChallengeError(HTTPException):
@@ -41,9 +42,9 @@ async def challenge_response(_: Request, error: ChallengeError) -> Response:
     return response_for(error.challenge)
 
 
-async def caller_of(connection: HTTPConnection, guard: Guard, asking: object) -> _Caller:
+async def caller_of(connection: HTTPConnection, guard: Guard, asking: object) -> Caller:
     """Return the caller, None for an anonymous one, or the error that refuses it; `asking` shares with nobody else."""
-    callers: MutableMapping[object, _Caller] = connection.scope.setdefault(CALLERS_KEY, {})
+    callers: MutableMapping[object, Caller] = connection.scope.setdefault(CALLERS_KEY, {})
     if asking not in callers:
         try:
             callers[asking] = await guard.aauthenticate(connection.scope["headers"])

@@ -1,12 +1,19 @@
 """The guard's security scheme, as FastAPI shows it in OpenAPI."""
 
 # No postponed annotations: not every FastAPI can evaluate those of an object's `__call__`.
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Generic, TypeAlias, TypeVar
 
+from fastapi import Security
 from fastapi.openapi.models import HTTPBearer, OAuth2
+from fastapi.security import SecurityScopes
 from fastapi.security.base import SecurityBase
+from starlette.requests import HTTPConnection
 
 from ..openapi import security_scheme
+
+T = TypeVar("T")
+_Answer: TypeAlias = Callable[[HTTPConnection, SecurityScopes], Awaitable[T]]
 
 
 class Scheme(SecurityBase):
@@ -20,3 +27,28 @@ class Scheme(SecurityBase):
 
     async def __call__(self) -> None:
         """Let everybody through."""
+
+    def shown_by(self, answer: _Answer[T], scopes: Sequence[str] = ()) -> Callable[..., Awaitable[T]]:
+        """Return a dependency that answers so, and shows the scheme in OpenAPI, with the scopes."""
+        if not scopes:
+            return _Shown(self, answer)
+
+        # Only a dependency below has scopes of its own; without any, each request is spared what that costs, which
+        # is more than a token seen before.
+        async def showing(
+            connection: HTTPConnection, asked: SecurityScopes, _: None = Security(self, scopes=scopes)
+        ) -> T:
+            return await answer(connection, asked)
+
+        return showing
+
+
+class _Shown(SecurityBase, Generic[T]):
+    """A dependency that stands in OpenAPI itself."""
+
+    def __init__(self, scheme: Scheme, answer: _Answer[T]) -> None:
+        self.model, self.scheme_name = scheme.model, scheme.scheme_name
+        self._answer = answer
+
+    async def __call__(self, connection: HTTPConnection, asked: SecurityScopes) -> T:
+        return await self._answer(connection, asked)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 from blinker import Namespace
-from flask import Flask, Request, Response, has_request_context, request
-from flask.globals import app_ctx
+from flask import Flask, Request, Response, current_app, has_request_context, request
 from werkzeug.exceptions import HTTPException, default_exceptions
 from werkzeug.local import LocalProxy
 
@@ -21,6 +20,10 @@ EXTENSION = "cognito_guard"
 """Where `app.extensions` holds an application's Guard."""
 # On the request and not on `g`: requests share that where a test or a script has pushed an application context.
 _PRINCIPAL = "_cognito_guard_principal"
+_UNKNOWN: Any = object()
+# What stands behind Flask's proxies, for one look into the context: through the proxies each attribute costs one.
+_app_at_hand = cast("LocalProxy[Flask]", current_app)._get_current_object  # pyright: ignore[reportPrivateUsage]
+_request_at_hand = cast("LocalProxy[Request]", request)._get_current_object  # pyright: ignore[reportPrivateUsage]
 
 _signals = Namespace()
 principal_verified = _signals.signal("principal-verified")
@@ -92,18 +95,15 @@ def response_instead(requirement: Requirement | None) -> Response | None:
         RefusedRequest: the caller may not.
         ConfigurationError: nobody prepared the application.
     """
-    app: Flask = app_ctx.app
+    app, now = _app_at_hand(), _request_at_hand()
     guard = app.extensions.get(EXTENSION)
     if not isinstance(guard, Guard):
         raise ConfigurationError("app", "has no CognitoGuard: call init_app")
-    # Asked through the proxy, each attribute would cost a look into the context.
-    now = cast("LocalProxy[Request]", request)._get_current_object()  # pyright: ignore[reportPrivateUsage]
-    headers = EnvironHeaders(now.environ)
-    if is_preflight(now.method, headers):
+    if now.method == "OPTIONS" and is_preflight(now.method, EnvironHeaders(now.environ)):
         # It has no credentials, so that no view may see it, not even one that answers OPTIONS itself.
         return None if now.routing_exception else app.make_default_options_response()
     try:
-        principal = _caller(guard, app, now, headers)
+        principal = _caller(guard, app, now)
         if requirement is not None:
             guard.authorize(principal, requirement)
     except RefusalError as error:
@@ -115,17 +115,18 @@ def response_instead(requirement: Requirement | None) -> Response | None:
 
 def serve_metadata() -> Response | None:
     """Return the protected resource's metadata where a request asks for it."""
-    guard: Guard = app_ctx.app.extensions[EXTENSION]
+    guard: Guard = _app_at_hand().extensions[EXTENSION]
     reply = guard.metadata_reply(request.method, request.root_path + request.path)
     return None if reply is None else Response(reply.body, reply.status, reply.headers)
 
 
-def _caller(guard: Guard, app: Flask, now: Request, headers: EnvironHeaders) -> Principal | None:
-    """Return the request's caller, verified however often views and hooks ask."""
-    if not hasattr(now, _PRINCIPAL):
-        principal = guard.authenticate(headers)
-        setattr(now, _PRINCIPAL, principal)
-        if principal is not None and principal_verified.receivers:
-            principal_verified.send(app, _async_wrapper=app.ensure_sync, principal=principal)
-    caller: Principal | None = getattr(now, _PRINCIPAL)
-    return caller
+def _caller(guard: Guard, app: Flask, now: Request) -> Principal | None:
+    """Return the request's caller, verified once however often views and hooks ask."""
+    known: Principal | None = getattr(now, _PRINCIPAL, _UNKNOWN)
+    if known is not _UNKNOWN:
+        return known
+    principal = guard.authenticate(EnvironHeaders(now.environ))
+    setattr(now, _PRINCIPAL, principal)
+    if principal is not None and principal_verified.receivers:
+        principal_verified.send(app, _async_wrapper=app.ensure_sync, principal=principal)
+    return principal

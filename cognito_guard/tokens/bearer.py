@@ -47,8 +47,10 @@ def authorization_values(headers: Headers) -> Sequence[HeaderValue]:
     if type(headers) is EnvironHeaders:
         value = headers.environ.get("HTTP_AUTHORIZATION")
         return [] if value is None else [value]
+    # ASGI's list first: to ask whether it is a Mapping takes longer than to read it.
+    pairs: Any = headers if type(headers) is list else _pairs(headers)  # pyright: ignore[reportUnknownVariableType]
     # The length first: it spares most names the rest, for every request.
-    return [value for name, value in _pairs(headers) if len(name) == _NAME_LENGTH and name.lower() in _AUTHORIZATION]
+    return [value for name, value in pairs if len(name) == _NAME_LENGTH and name.lower() in _AUTHORIZATION]
 
 
 def header_values(headers: Headers, name: str) -> list[str]:
@@ -76,11 +78,11 @@ def bearer_token(values: Sequence[HeaderValue]) -> str:
     if len(values) > 1:
         # Two parsers that pick different ones are how a request is smuggled past a guard.
         raise InvalidRequestError(Reason.REPEATED_HEADER, "the request carries more than one Authorization value")
-    value = values[0]
-    text = _text(value).strip(" \t")
-    if text[:7].lower() != "bearer ":
+    text = _text(values[0]).strip(" \t")
+    scheme, _, token = text.partition(" ")
+    if not token or scheme.lower() != "bearer":
         _refuse_other(text)
-    token = text[7:].lstrip(" ")
+    token = token.lstrip(" ")
     # WSGI servers join repeated headers with a comma, which no token holds.
     if " " in token or "\t" in token or "," in token:
         raise InvalidRequestError(Reason.MALFORMED_HEADER, "expected exactly one bearer token")
@@ -88,9 +90,6 @@ def bearer_token(values: Sequence[HeaderValue]) -> str:
 
 
 def _pairs(headers: Headers) -> Iterable[tuple[HeaderValue, HeaderValue]]:
-    # ASGI's list first: to ask whether it is a Mapping takes longer than to read it.
-    if type(headers) is list:
-        return cast("list[tuple[HeaderValue, HeaderValue]]", headers)
     return cast("Mapping[str, str]", headers).items() if isinstance(headers, Mapping) else headers
 
 

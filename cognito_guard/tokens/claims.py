@@ -89,7 +89,7 @@ def check_types(claims: Mapping[str, Any]) -> None:
         and type(get("username", "")) is str
         and type(get("cognito:username", "")) is str
         and type(groups := get("cognito:groups", _NO_GROUPS)) is list
-        and _STRINGS.issuperset(map(type, groups))
+        and _STRINGS.issuperset(map(type, groups))  # pyright: ignore[reportUnknownArgumentType]
         and type(get("jti", "")) is str
         and type(get("origin_jti", "")) is str
         and not ("nbf" in claims or "acr" in claims or "amr" in claims or "act" in claims)

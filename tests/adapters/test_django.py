@@ -25,6 +25,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.test import AsyncClient, AsyncRequestFactory, Client, RequestFactory, override_settings
 from django.urls import path
+from django.utils.cache import patch_vary_headers
 from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
@@ -275,6 +276,38 @@ def test_response_varies_by_authorization(site: Site, send: Get) -> None:
     assert "Authorization" in send().headers["Vary"]
     site(TOKEN_FROM=[header(), cookie("token")])
     assert {"Authorization", "Cookie"} <= set(send().headers["Vary"].split(", "))
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        pytest.param({}, id="a view without Vary"),
+        pytest.param({"Vary": "Accept-Language"}, id="another header"),
+        pytest.param({"vary": "Cookie, authorization"}, id="the same ones in small letters"),
+        pytest.param({"VARY": "accept,  cookie"}, id="one of them, after odd blanks"),
+        pytest.param({"Vary": "*"}, id="everything"),
+        pytest.param({"Vary": ""}, id="an empty value"),
+    ],
+)
+@pytest.mark.parametrize(
+    "settings, ours",
+    [
+        pytest.param({}, ["Authorization"], id="tokens from the header"),
+        pytest.param({"TOKEN_FROM": [header(), cookie("token")]}, ["Authorization", "Cookie"], id="or from a cookie"),
+    ],
+)
+def test_own_vary_of_a_view_is_patched_as_django_does(
+    site: Site, send: Get, own: dict[str, str], settings: dict[str, Any], ours: list[str]
+) -> None:
+    """What a view says is kept and added to, in the very words of Django's own function."""
+
+    def view(_: HttpRequest) -> HttpResponse:
+        return HttpResponse(headers=own)
+
+    site(view, middleware=[COGNITO], **settings)
+    expected = HttpResponse(headers=own)
+    patch_vary_headers(expected, ours)
+    assert send().headers["Vary"] == expected.headers["Vary"]
 
 
 def test_problem_details_and_realm_are_settings(site: Site, send: Get) -> None:

@@ -383,7 +383,7 @@ def test_memory_is_bounded_by_the_caches_size_however_many_tokens_come(pool: Fak
 
     def fill(thread: int) -> bool:
         for number in range(tokens // THREADS):
-            digest, seen = memo.look(f"{thread}.{number}")
+            digest, seen = memo.look(f"{thread}.{number:090}")
             assert digest is not None
             assert seen is None
             memo.put(digest, Verified(principal, claims, key, (0.0, 1.0)))
