@@ -209,14 +209,16 @@ def test_refused_token_is_never_remembered(call: Call, verifier: CognitoVerifier
     assert len(memo_of(verifier)) == 1
 
 
-def test_cache_is_bounded_and_keeps_what_was_used_last(call: Call, pool: FakeUserPool) -> None:
-    """Whoever has many good tokens fills the cache, and no more."""
+def test_cache_is_bounded_and_keeps_the_latest(call: Call, pool: FakeUserPool) -> None:
+    """Whoever has many good tokens fills the cache, and no more; what fell out is verified, and remembered, anew."""
     verifier = pool.verifier(token_cache_size=3)
-    kept = pool.access_token(username="kept")
-    principal = call(verifier, "verify", kept)
-    for number in range(10):
-        call(verifier, "verify", pool.access_token(username=f"user{number}"))
-        assert call(verifier, "verify", kept) is principal
+    tokens = [pool.access_token(username=f"user{number}") for number in range(10)]
+    principals = [call(verifier, "verify", token) for token in tokens]
+    assert len(memo_of(verifier)) == 3
+    assert all(call(verifier, "verify", tokens[n]) is principals[n] for n in (-3, -2, -1))
+    again = call(verifier, "verify", tokens[0])
+    assert again == principals[0]
+    assert call(verifier, "verify", tokens[0]) is again
     assert len(memo_of(verifier)) == 3
 
 
