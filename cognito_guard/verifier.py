@@ -242,7 +242,7 @@ class CognitoVerifier(PoolVerifier):
         digest, seen = self._memo.look(token)
         if seen is not None:
             key = self._keys.held(seen.key.kid) or self._keys.get(seen.principal.issuer, seen.key.kid)
-            if seen.is_under(key):
+            if key is seen.key or seen.is_under(key):
                 return self._again(seen)
         unverified, issuer = self._read(token)
         key = self._keys.held(unverified.kid) or self._keys.get(issuer, unverified.kid)
@@ -253,7 +253,7 @@ class CognitoVerifier(PoolVerifier):
         digest, seen = self._memo.look(token)
         if seen is not None:
             key = self._keys.held(seen.key.kid) or await self._keys.aget(seen.principal.issuer, seen.key.kid)
-            if seen.is_under(key):
+            if key is seen.key or seen.is_under(key):
                 return self._again(seen)
         unverified, issuer = self._read(token)
         key = self._keys.held(unverified.kid) or await self._keys.aget(issuer, unverified.kid)

@@ -52,8 +52,6 @@ class Verified:
 
     def is_under(self, key: Key) -> bool:
         """Tell whether a key is the one that vouches; under another one the signature must be checked again."""
-        if key is self.key:
-            return True
         if key != self.key:
             return False
         # A refresh brings equal keys as new objects; the next look need not compare numbers.
