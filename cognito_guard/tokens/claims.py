@@ -71,30 +71,34 @@ def check_types(claims: Mapping[str, Any]) -> None:
     Raises:
         InvalidClaimError: a claim is missing or malformed.
     """
-    # One expression says yes: a walk through the table takes twice as long, for every token.
     get = claims.get
-    if not (
-        type(get("iss")) is str
-        and type(subject := get("sub")) is str
-        and subject
-        and type(get("token_use")) is str
-        and type(expires_at := get("exp")) is int
-        and type(issued_at := get("iat")) is int
-        and type(auth_time := get("auth_time", 0)) is int
-        # Also where it does not expire after it was issued, the walk decides.
-        and 0 <= issued_at <= expires_at <= _MAX_TIME
-        and 0 <= auth_time <= expires_at
-        and type(get("client_id", "")) is str
-        and type(get("scope", "")) is str
-        and type(get("username", "")) is str
-        and type(get("cognito:username", "")) is str
-        and type(groups := get("cognito:groups", _NO_GROUPS)) is list
-        and _STRINGS.issuperset(map(type, groups))  # pyright: ignore[reportUnknownArgumentType]
-        and type(get("jti", "")) is str
-        and type(get("origin_jti", "")) is str
-        and not ("nbf" in claims or "acr" in claims or "amr" in claims or "act" in claims)
-    ):
-        _walk(claims)
+    try:
+        # One expression says yes to nearly every token: a walk through the table takes twice as long.
+        if (
+            type(claims["iss"]) is str
+            and type(subject := claims["sub"]) is str
+            and subject
+            and type(claims["token_use"]) is str
+            and type(expires_at := claims["exp"]) is int
+            and type(issued_at := claims["iat"]) is int
+            and type(auth_time := get("auth_time", 0)) is int
+            # Also where it does not expire after it was issued, the walk decides.
+            and 0 <= issued_at <= expires_at <= _MAX_TIME
+            and 0 <= auth_time <= expires_at
+            and type(get("client_id", "")) is str
+            and type(get("scope", "")) is str
+            and type(get("username", "")) is str
+            and type(get("cognito:username", "")) is str
+            and type(groups := get("cognito:groups", _NO_GROUPS)) is list
+            and _STRINGS.issuperset(map(type, groups))  # pyright: ignore[reportUnknownArgumentType]
+            and type(get("jti", "")) is str
+            and type(get("origin_jti", "")) is str
+            and not ("nbf" in claims or "acr" in claims or "amr" in claims or "act" in claims)
+        ):
+            return
+    except KeyError:
+        pass
+    _walk(claims)
 
 
 def _walk(claims: Mapping[str, Any]) -> None:
