@@ -21,7 +21,7 @@ Case: TypeAlias = tuple[Batch, float | None]
 Forgeries: TypeAlias = tuple[Sequence[str], Reason, float | None]
 """Tokens to refuse, why, and the bar."""
 # With the extra `speed` more is expected.
-_IS_SPED_UP = all(find_spec(name) for name in ("orjson", "pybase64"))
+IS_SPED_UP = all(find_spec(name) for name in ("orjson", "pybase64"))
 _JUNK_CHARS = 100_000
 _FEW = 200
 
@@ -47,9 +47,9 @@ def _new(pool: FakeUserPool, access: Sequence[str], ids: Sequence[str], runner: 
     _check(verifier, access[0])
     _check(id_verifier, ids[0])
     return {
-        "access token, new": (each(verifier.verify, access), 1.35 if _IS_SPED_UP else 1.60),
+        "access token, new": (each(verifier.verify, access), 1.35 if IS_SPED_UP else 1.60),
         "access token, new, awaited": (each_awaited(runner, verifier.averify, access), None),
-        "ID token, new": (each(id_verifier.verify, ids), 1.45 if _IS_SPED_UP else 1.75),
+        "ID token, new": (each(id_verifier.verify, ids), 1.45 if IS_SPED_UP else 1.75),
     }
 
 
