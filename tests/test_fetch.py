@@ -7,23 +7,18 @@ import gzip
 import socket
 import ssl
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from ipaddress import ip_address
 from pathlib import Path
 from threading import Event, Thread
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeAlias
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 from cognito_guard import ConfigurationError, FetchError, HTTPSFetch, __version__
 from cognito_guard.testing import FakeClock
+from cognito_guard.testing.authority import Authority
 
 PATIENCE = 30.0  # seconds that nothing here takes unless it hangs
 SHORT = 0.15  # a real deadline, for what hangs
@@ -579,86 +574,25 @@ def test_settings_that_cannot_be_right_are_refused(options: dict[str, Any], sett
     assert refusal.value.setting == setting
 
 
-class Authority:
-    """Be a certificate authority that nobody trusts yet."""
+class TrustedAuthority(Authority):
+    """Be an authority whose certificate lies in a file, for who shall trust it."""
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._key = generate_private_key(SECP256R1())
-        name = _name("authority")
-        usage = dict.fromkeys(_KEY_USAGES, False) | {"key_cert_sign": True}
-        self._certificate = (
-            _builder(name, name, self._key)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .add_extension(x509.KeyUsage(**usage), critical=True)
-            .sign(self._key, SHA256())
-        )
+        super().__init__()
         self.file = directory / "authority.pem"
-        self.file.write_bytes(self._certificate.public_bytes(Encoding.PEM))
-
-    def context(self, *hosts: str, ends: datetime.datetime | None = None) -> ssl.SSLContext:
-        """Return what a server needs to speak as these hosts."""
-        key = generate_private_key(SECP256R1())
-        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
-        certificate = (
-            _builder(_name("server"), self._certificate.subject, key, ends or _FAR)
-            .add_extension(x509.SubjectAlternativeName(_alternative_names(hosts)), critical=False)
-            .add_extension(issuer, critical=False)
-            .sign(self._key, SHA256())
-        )
-        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        file = self._directory / "server.pem"
-        file.write_bytes(pem + certificate.public_bytes(Encoding.PEM))
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(file)
-        return context
+        self.file.write_bytes(self.pem)
 
 
 _FAR = datetime.datetime(2100, 1, 1)
 _PAST = datetime.datetime(2001, 1, 1)
-_KEY_USAGES = (
-    "digital_signature",
-    "content_commitment",
-    "key_encipherment",
-    "data_encipherment",
-    "key_agreement",
-    "key_cert_sign",
-    "crl_sign",
-    "encipher_only",
-    "decipher_only",
-)
-
-
-def _name(common_name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-
-
-def _alternative_names(hosts: Iterable[str]) -> Iterator[x509.GeneralName]:
-    for host in hosts:
-        yield x509.DNSName(host) if host[0].isalpha() else x509.IPAddress(ip_address(host))
-
-
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: EllipticCurvePrivateKey, ends: datetime.datetime = _FAR
-) -> x509.CertificateBuilder:
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(datetime.datetime(2000, 1, 1))
-        .not_valid_after(ends)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-    )
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("tls"))
+def authority(tmp_path_factory: pytest.TempPathFactory) -> TrustedAuthority:
+    return TrustedAuthority(tmp_path_factory.mktemp("tls"))
 
 
-def test_https_is_fetched_under_the_given_authority(authority: Authority) -> None:
+def test_https_is_fetched_under_the_given_authority(authority: TrustedAuthority) -> None:
     """`ca_file` stands in for the system's authorities."""
     with ScriptedServer(answer(response()), tls=authority.context("127.0.0.1")) as server:
         assert fetched(server.url, ca_file=authority.file) == BODY
@@ -666,7 +600,7 @@ def test_https_is_fetched_under_the_given_authority(authority: Authority) -> Non
     assert server.requests[0].split(b"\r\n")[1] == f"Host: 127.0.0.1:{server.port}".encode()
 
 
-def test_https_host_is_looked_up_by_its_name(authority: Authority, resolve: Resolve) -> None:
+def test_https_host_is_looked_up_by_its_name(authority: TrustedAuthority, resolve: Resolve) -> None:
     """At the usual port where the URI names none."""
     with ScriptedServer(answer(response()), tls=authority.context("keys.pool.test")) as server:
         asked = resolve(server.port)
@@ -674,7 +608,7 @@ def test_https_host_is_looked_up_by_its_name(authority: Authority, resolve: Reso
     assert asked == [("keys.pool.test", 443)]
 
 
-def test_authority_of_the_environment_is_honoured(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_authority_of_the_environment_is_honoured(authority: TrustedAuthority, monkeypatch: pytest.MonkeyPatch) -> None:
     """SSL_CERT_FILE names it, as for every program that uses OpenSSL."""
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
     with ScriptedServer(answer(response()), tls=authority.context("127.0.0.1")) as server:
@@ -684,13 +618,13 @@ def test_authority_of_the_environment_is_honoured(authority: Authority, monkeypa
 @pytest.mark.parametrize(
     "hosts, ends, trusted",
     [
-        pytest.param(["127.0.0.1"], None, False, id="an authority nobody trusts"),
-        pytest.param(["localhost", "127.0.0.2"], None, True, id="another host's name"),
+        pytest.param(["127.0.0.1"], _FAR, False, id="an authority nobody trusts"),
+        pytest.param(["localhost", "127.0.0.2"], _FAR, True, id="another host's name"),
         pytest.param(["127.0.0.1"], _PAST, True, id="a certificate that has expired"),
     ],
 )
 def test_server_that_cannot_show_who_it_is_is_a_failure(
-    authority: Authority, hosts: Sequence[str], ends: datetime.datetime | None, trusted: bool
+    authority: TrustedAuthority, hosts: Sequence[str], ends: datetime.datetime, trusted: bool
 ) -> None:
     """No request is sent to it."""
     with ScriptedServer(answer(response()), tls=authority.context(*hosts, ends=ends)) as server:
@@ -699,7 +633,7 @@ def test_server_that_cannot_show_who_it_is_is_a_failure(
     assert server.requests == []
 
 
-def test_authority_file_that_is_no_pem_is_a_failure(authority: Authority, tmp_path: Path) -> None:
+def test_authority_file_that_is_no_pem_is_a_failure(authority: TrustedAuthority, tmp_path: Path) -> None:
     """It is read with each fetch, and trusts nobody then."""
     file = tmp_path / "ca.pem"
     file.write_text("marked")
@@ -714,14 +648,14 @@ def test_server_that_speaks_no_tls_is_a_failure() -> None:
         failure(server.url.replace("http:", "https:"), SHORT)
 
 
-def test_handshake_that_hangs_ends_by_the_deadline(authority: Authority) -> None:
+def test_handshake_that_hangs_ends_by_the_deadline(authority: TrustedAuthority) -> None:
     """The deadline of the fetch holds for its TLS handshake as well."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"https://127.0.0.1:{silent.getsockname()[1]}"
         assert str(failure(url, SHORT, ca_file=authority.file)) == "the fetch failed: TimeoutError"
 
 
-def test_body_over_tls_that_drips_ends_by_the_deadline(authority: Authority) -> None:
+def test_body_over_tls_that_drips_ends_by_the_deadline(authority: TrustedAuthority) -> None:
     """The deadline holds for each read of the encrypted connection."""
     slow = drip(response(body=b"", length=len(BODY)), BODY)
     with ScriptedServer(slow, tls=authority.context("127.0.0.1")) as server:
@@ -736,7 +670,7 @@ class Proxied(NamedTuple):
 
 
 @pytest.fixture
-def proxy(authority: Authority) -> Iterator[Proxied]:
+def proxy(authority: TrustedAuthority) -> Iterator[Proxied]:
     """Return a proxy through which a host is reached that no name service knows."""
     context = authority.context("keys.pool.test", "::1", "127.0.0.1")
     seen: list[bytes] = []
@@ -754,7 +688,7 @@ def proxy(authority: Authority) -> Iterator[Proxied]:
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
 @pytest.mark.parametrize("scheme", [pytest.param("http://", id="a URL"), pytest.param("", id="host and port alone")])
 def test_proxy_of_the_environment_is_used(
-    proxy: Proxied, authority: Authority, monkeypatch: pytest.MonkeyPatch, variable: str, scheme: str
+    proxy: Proxied, authority: TrustedAuthority, monkeypatch: pytest.MonkeyPatch, variable: str, scheme: str
 ) -> None:
     """The proxy resolves the name; TLS is the host's own, end to end."""
     monkeypatch.setenv(variable, f"{scheme}127.0.0.1:{proxy.server.port}")
@@ -778,7 +712,7 @@ def test_proxy_of_the_environment_is_used(
     ],
 )
 def test_credentials_of_the_proxy_go_to_the_proxy_alone(
-    proxy: Proxied, authority: Authority, monkeypatch: pytest.MonkeyPatch, credentials: str, sent: bytes
+    proxy: Proxied, authority: TrustedAuthority, monkeypatch: pytest.MonkeyPatch, credentials: str, sent: bytes
 ) -> None:
     """They come from the proxy's URL, and the host behind it never sees them."""
     monkeypatch.setenv("HTTPS_PROXY", f"http://{credentials}@127.0.0.1:{proxy.server.port}")
@@ -790,7 +724,7 @@ def test_credentials_of_the_proxy_go_to_the_proxy_alone(
 
 
 def test_proxy_without_a_port_is_asked_at_the_usual_one(
-    proxy: Proxied, authority: Authority, monkeypatch: pytest.MonkeyPatch, resolve: Resolve
+    proxy: Proxied, authority: TrustedAuthority, monkeypatch: pytest.MonkeyPatch, resolve: Resolve
 ) -> None:
     """And it alone is looked up: the host's own name is the proxy's to resolve."""
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.test")
@@ -800,7 +734,7 @@ def test_proxy_without_a_port_is_asked_at_the_usual_one(
 
 
 def test_host_that_is_an_ipv6_address_is_bracketed_for_the_proxy(
-    proxy: Proxied, authority: Authority, monkeypatch: pytest.MonkeyPatch
+    proxy: Proxied, authority: TrustedAuthority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its colons are not the port's."""
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.server.port}")
@@ -810,7 +744,7 @@ def test_host_that_is_an_ipv6_address_is_bracketed_for_the_proxy(
 
 @pytest.mark.parametrize("bypass", ["127.0.0.1", "*", "other.test,127.0.0.1", "127.0.0.1:{port}"])
 def test_host_that_needs_no_proxy_is_asked_directly(
-    proxy: Proxied, authority: Authority, monkeypatch: pytest.MonkeyPatch, bypass: str
+    proxy: Proxied, authority: TrustedAuthority, monkeypatch: pytest.MonkeyPatch, bypass: str
 ) -> None:
     """NO_PROXY lists hosts, with or without a port."""
     with ScriptedServer(answer(response()), tls=authority.context("127.0.0.1")) as server:
@@ -821,7 +755,7 @@ def test_host_that_needs_no_proxy_is_asked_directly(
 
 
 def test_other_hosts_need_the_proxy_all_the_same(
-    proxy: Proxied, authority: Authority, monkeypatch: pytest.MonkeyPatch
+    proxy: Proxied, authority: TrustedAuthority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """NO_PROXY is for the hosts it lists."""
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.server.port}")
@@ -869,7 +803,7 @@ def test_proxy_that_hangs_ends_by_the_deadline(monkeypatch: pytest.MonkeyPatch) 
     "url", ["socks5://jane:marked@127.0.0.1:{port}", "https://127.0.0.1:{port}", "http://", "http://x:marked"]
 )
 def test_proxy_that_cannot_be_used_is_not_passed_by(
-    authority: Authority, monkeypatch: pytest.MonkeyPatch, url: str
+    authority: TrustedAuthority, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     """Who named a proxy wants no direct connection."""
     with ScriptedServer(answer(response()), tls=authority.context("127.0.0.1")) as server:

@@ -238,6 +238,7 @@ def test_no_token_is_kept(verifier: CognitoVerifier, pool: FakeUserPool) -> None
     entries = memo_of(verifier)._entries  # pyright: ignore[reportPrivateUsage]
     assert [*entries] == [sha256(token.encode()).digest()]
     (entry,) = entries.values()
+    assert entry is not None
     held = [getattr(entry, name) for name in Verified.__slots__]
     assert all(signature not in repr(value) for value in (*held, dict(entry.claims)))
 

@@ -24,8 +24,7 @@ from cryptography.x509.oid import NameOID
 from .faults import Fault
 
 _BEGIN, _PAST, _FAR = datetime(2000, 1, 1), datetime(2001, 1, 1), datetime(2100, 1, 1)
-_LOOPBACK = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))])
-_ELSEWHERE = x509.SubjectAlternativeName([x509.DNSName("elsewhere.test")])
+_LOOPBACK = ("localhost", "127.0.0.1")
 _SIGNS_CERTIFICATES = x509.KeyUsage(
     digital_signature=False,
     content_commitment=False,
@@ -64,12 +63,12 @@ def identities() -> Identities:
     """Return the certificates of this process."""
     known, unknown = Authority(), Authority()
     return Identities(
-        ca_pem=known.certificate.public_bytes(Encoding.PEM),
-        sound=known.context(),
+        ca_pem=known.pem,
+        sound=known.context(*_LOOPBACK),
         faulty={
-            Fault.OTHER_HOST: known.context(names=_ELSEWHERE),
-            Fault.UNKNOWN_AUTHORITY: unknown.context(),
-            Fault.EXPIRED_CERTIFICATE: known.context(ends=_PAST),
+            Fault.OTHER_HOST: known.context("elsewhere.test"),
+            Fault.UNKNOWN_AUTHORITY: unknown.context(*_LOOPBACK),
+            Fault.EXPIRED_CERTIFICATE: known.context(*_LOOPBACK, ends=_PAST),
         },
     )
 
@@ -79,31 +78,32 @@ class Authority:
     Sign the certificates of servers.
 
     Attributes:
-        certificate: the authority's own, for clients that shall trust it.
+        pem: its own certificate, for clients that shall trust it.
     """
 
     def __init__(self) -> None:
         self._key = generate_private_key(SECP256R1())
         name = _name("A fake certificate authority")
-        self.certificate = (
+        self._certificate = (
             _builder(name, name, self._key, _FAR)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(_SIGNS_CERTIFICATES, critical=True)
             .sign(self._key, SHA256())
         )
+        self.pem = self._certificate.public_bytes(Encoding.PEM)
 
-    def context(self, names: x509.SubjectAlternativeName = _LOOPBACK, ends: datetime = _FAR) -> ssl.SSLContext:
+    def context(self, *hosts: str, ends: datetime = _FAR) -> ssl.SSLContext:
         """
         Return what a server needs to show a certificate of this authority.
 
         Args:
-            names: the hosts that it is for; by default the loopback interface.
+            hosts: the names and addresses that it is for.
             ends: when it expires, in UTC.
         """
         key = generate_private_key(SECP256R1())
         certificate = (
-            _builder(_name("A fake key endpoint"), self.certificate.subject, key, ends)
-            .add_extension(names, critical=False)
+            _builder(_name("A fake key endpoint"), self._certificate.subject, key, ends)
+            .add_extension(x509.SubjectAlternativeName(map(_alternative_name, hosts)), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
             .sign(self._key, SHA256())
         )
@@ -115,6 +115,10 @@ class Authority:
             file.write_bytes(private + certificate.public_bytes(Encoding.PEM))
             context.load_cert_chain(file)
         return context
+
+
+def _alternative_name(host: str) -> x509.GeneralName:
+    return x509.DNSName(host) if host[0].isalpha() else x509.IPAddress(ip_address(host))
 
 
 def _name(common_name: str) -> x509.Name:

@@ -16,9 +16,6 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
-
 from cognito_guard.testing.authority import Authority
 from cognito_guard.testing.loopback import HOST, Listener, read_request
 
@@ -63,13 +60,10 @@ class AWSFront:
 
     def __init__(self, endpoint: str, directory: Path, *, shown: str | None = None) -> None:
         authority = Authority()
-        self._contexts = {
-            f"{host}:443": authority.context(x509.SubjectAlternativeName([x509.DNSName(shown or host)]))
-            for host in (ORIGINAL, UPDATED, DOMAIN)
-        }
+        self._contexts = {f"{host}:443": authority.context(shown or host) for host in (ORIGINAL, UPDATED, DOMAIN)}
         self._emulator = urlsplit(endpoint).netloc
         self.ca_file = directory / "front.pem"
-        self.ca_file.write_bytes(authority.certificate.public_bytes(Encoding.PEM))
+        self.ca_file.write_bytes(authority.pem)
         self.tunnels: list[str] = []
         self.requests: list[Asked] = []
         self._listener = Listener(lambda: self._serve)
