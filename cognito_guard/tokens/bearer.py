@@ -50,7 +50,11 @@ def authorization_values(headers: Headers) -> Sequence[HeaderValue]:
     # ASGI's list first: to ask whether it is a Mapping takes longer than to read it.
     pairs: Any = headers if type(headers) is list else _pairs(headers)  # pyright: ignore[reportUnknownVariableType]
     # The length first: it spares most names the rest, for every request.
-    return [value for name, value in pairs if len(name) == _NAME_LENGTH and name.lower() in _AUTHORIZATION]
+    values: list[HeaderValue] = []
+    for name, value in pairs:
+        if len(name) == _NAME_LENGTH and name.lower() in _AUTHORIZATION:
+            values.append(value)
+    return values
 
 
 def header_values(headers: Headers, name: str) -> list[str]:
@@ -78,12 +82,20 @@ def bearer_token(values: Sequence[HeaderValue]) -> str:
     if len(values) > 1:
         # Two parsers that pick different ones are how a request is smuggled past a guard.
         raise InvalidRequestError(Reason.REPEATED_HEADER, "the request carries more than one Authorization value")
-    text = _text(values[0]).strip(" \t")
+    text = _text(values[0])
+    scheme, _, token = text.partition(" ")
+    # WSGI servers join repeated headers with a comma, which no token holds.
+    if scheme.lower() != "bearer" or not token or " " in token or "\t" in token or "," in token:
+        return _odd_token(text.strip(" \t"))
+    return token
+
+
+def _odd_token(text: str) -> str:
+    """Return the token of a value that is not one scheme, one space and one token: it may have more spaces."""
     scheme, _, token = text.partition(" ")
     if not token or scheme.lower() != "bearer":
         _refuse_other(text)
     token = token.lstrip(" ")
-    # WSGI servers join repeated headers with a comma, which no token holds.
     if " " in token or "\t" in token or "," in token:
         raise InvalidRequestError(Reason.MALFORMED_HEADER, "expected exactly one bearer token")
     return token
