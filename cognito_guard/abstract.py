@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from .errors import ConfigurationError
 from .pool import UserPool
 from .principal import Principal
 from .requires import Requirement
@@ -87,7 +88,10 @@ class Verifier:
             InsufficientScopeError: a scope is not granted.
             RequirementNotMetError: a group, client, actor, claim or predicate says no.
             StepUpRequiredError: the authentication is too old or too weak.
+            ConfigurationError: the requirement is none; a scope alone is `Requires(scopes=...)`.
         """
+        if not isinstance(requirement, Requirement):
+            raise ConfigurationError("requirement", f"expected a Requires, got {type(requirement).__name__}")
         refusal = requirement.refusal(principal, self.granted_scopes(principal), self._clock())
         if refusal is not None:
             raise refusal

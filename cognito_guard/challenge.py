@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from .errors import (
+    AuthenticationError,
+    AuthorizationError,
     ConfigurationError,
     ExpiredTokenError,
     InsufficientScopeError,
@@ -74,13 +76,21 @@ class _Answer:
     challenged: bool = True
 
 
+_BAD_TOKEN = _Answer(status=401, error="invalid_token", description="The token is not valid here")
+# No challenge: another token of the same caller would not help.
+_NOT_ALLOWED = _Answer(
+    status=403, error="access_denied", description="The caller is not allowed to do this", challenged=False
+)
 _ANSWERS: Mapping[type[Exception], _Answer] = {
+    # For what an application derives from them.
+    AuthenticationError: _BAD_TOKEN,
+    AuthorizationError: _NOT_ALLOWED,
     # RFC 6750 §3.1: a request without credentials is told no error code.
     MissingTokenError: _Answer(status=401, error=None, description="Authentication is required"),
     InvalidRequestError: _Answer(
         status=400, error="invalid_request", description="Exactly one bearer token is expected"
     ),
-    InvalidTokenError: _Answer(status=401, error="invalid_token", description="The token is not valid here"),
+    InvalidTokenError: _BAD_TOKEN,
     ExpiredTokenError: _Answer(status=401, error="invalid_token", description="The token has expired"),
     StepUpRequiredError: _Answer(
         status=401,
@@ -90,10 +100,7 @@ _ANSWERS: Mapping[type[Exception], _Answer] = {
     InsufficientScopeError: _Answer(
         status=403, error="insufficient_scope", description="The token lacks a scope that is required"
     ),
-    # No challenge: another token of the same caller would not help.
-    RequirementNotMetError: _Answer(
-        status=403, error="access_denied", description="The caller is not allowed to do this", challenged=False
-    ),
+    RequirementNotMetError: _NOT_ALLOWED,
     UnavailableError: _Answer(
         status=503,
         error="temporarily_unavailable",

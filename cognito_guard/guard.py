@@ -127,7 +127,7 @@ class Guard:
             requirement: what the operation requires, whose scopes the answer names.
         """
         # Info at most: anybody can make any number of them.
-        _log.info("request refused", extra={"reason": str(error.reason)})
+        _log.info("request refused: %s", error.reason, extra={"reason": str(error.reason)})
         demands = [demand for demand in (self.requirement, requirement) if demand is not None]
         return challenge_for(
             error,

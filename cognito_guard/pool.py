@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from types import MappingProxyType
 from typing import Literal
@@ -45,7 +45,7 @@ class UserPool:
     """
 
     user_pool_id: str
-    jwks_uris: Mapping[str, str]
+    jwks_uris: Mapping[str, str] = field(hash=False)
 
     @classmethod
     def create(
@@ -114,7 +114,8 @@ def check_fetchable(setting: str, url: str, allow_insecure_http: bool) -> None:
         return
     if not is_loopback(parts.hostname or ""):
         raise ConfigurationError(setting, f"plain http is for loopback hosts only, got {url!r}")
-    if not allow_insecure_http:
+    # Not whatever is true: the text "false" is.
+    if allow_insecure_http is not True:
         raise ConfigurationError(setting, f"plain http needs allow_insecure_http=True, got {url!r}")
 
 

@@ -29,7 +29,7 @@ class Actor:
     """
 
     subject: str | None = field(repr=False)
-    claims: Mapping[str, Any] = field(repr=False)
+    claims: Mapping[str, Any] = field(repr=False, hash=False)
     actor: Actor | None
 
 

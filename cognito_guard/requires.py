@@ -227,7 +227,13 @@ class _AllOf(Requirement):
         return tuple(dict.fromkeys(scope for part in self.parts for scope in part.needed_scopes))
 
     def refusal(self, principal: Principal, granted: frozenset[str], now: float) -> Refusal | None:
-        refusals = [part.refusal(principal, granted, now) for part in self.parts]
+        refusals: list[Refusal | None] = []
+        for part in self.parts:
+            refusal = part.refusal(principal, granted, now)
+            if isinstance(refusal, RequirementNotMetError):
+                # Nothing is worse, and a predicate behind it may rely on what was not met.
+                return refusal
+            refusals.append(refusal)
         worst = max((refusal for refusal in refusals if refusal), key=_severity, default=None)
         # One challenge for the whole operation: a client should not have to ask scope by scope.
         if not isinstance(worst, InsufficientScopeError):
@@ -248,10 +254,13 @@ class _AnyOf(Requirement):
         return self.parts[0].needed_scopes
 
     def refusal(self, principal: Principal, granted: frozenset[str], now: float) -> Refusal | None:
-        refusals = [part.refusal(principal, granted, now) for part in self.parts]
-        if None in refusals:
-            return None
-        return min((refusal for refusal in refusals if refusal), key=_severity)
+        refusals: list[Refusal] = []
+        for part in self.parts:
+            refusal = part.refusal(principal, granted, now)
+            if refusal is None:
+                return None
+            refusals.append(refusal)
+        return min(refusals, key=_severity)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ from .errors import ConfigurationError
 # More would quietly become a way to turn expiry off.
 _MAX_LEEWAY = 300.0
 _ENV_PREFIX = "COGNITO_"
+# Others have variables of that prefix too: COGNITO_USER_POOL_ARN and COGNITO_DOMAIN are no mistakes.
+_MISSPELT = 0.91
 _PLAIN = ("user_pool_id", "issuer_format", "jwks_uri", "resource_binding")
 _SEVERAL = ("client_id", "token_use", "resource", "required_scopes", "replica_regions", "issuer")
 _SECONDS = ("leeway", "max_token_age", "max_token_lifetime")
@@ -115,13 +117,17 @@ def arguments_from_env(environ: Mapping[str, str], **given: Any) -> dict[str, An
         given: arguments that win over them.
 
     Raises:
-        ConfigurationError: a value of the wrong form, or a required variable missing; named as the variable.
+        ConfigurationError: a value of the wrong form, a required variable missing, or one whose name is nearly that
+            of a setting; named as the variable.
     """
     arguments: dict[str, Any] = {}
-    for name in (*_PLAIN, *_SEVERAL, *_SECONDS, *_WHOLE, *_FLAGS):
-        variable = _ENV_PREFIX + name.upper()
-        if value := environ.get(variable, "").strip():
-            arguments[name] = _value(variable, name, value)
+    variables = {_ENV_PREFIX + name.upper(): name for name in (*_PLAIN, *_SEVERAL, *_SECONDS, *_WHOLE, *_FLAGS)}
+    for variable, text in environ.items():
+        if variable in variables:
+            if value := text.strip():
+                arguments[variables[variable]] = _value(variable, variables[variable], value)
+        elif variable.startswith(_ENV_PREFIX):
+            _check_not_misspelt(variable, [known for known in variables if known not in environ])
     arguments |= given
     for name in _REQUIRED:
         if name not in arguments:
@@ -129,9 +135,18 @@ def arguments_from_env(environ: Mapping[str, str], **given: Any) -> dict[str, An
     return arguments
 
 
+def _check_not_misspelt(variable: str, unset: list[str]) -> None:
+    """A check whose setting is misspelt would be left out in silence."""
+    if meant := get_close_matches(variable, unset, 1, _MISSPELT):
+        raise ConfigurationError(variable, f"no such setting; did you mean {meant[0]}?")
+
+
 def _value(variable: str, name: str, text: str) -> Any:
     if name in _SEVERAL:
-        return [part.strip() for part in text.split(",") if part.strip()]
+        parts = [part.strip() for part in text.split(",") if part.strip()]
+        if not parts:
+            raise ConfigurationError(variable, "expected at least one")
+        return parts
     if name in _SECONDS:
         try:
             return float(text)
@@ -144,6 +159,6 @@ def _value(variable: str, name: str, text: str) -> Any:
         return int(text)
     if name in _FLAGS:
         if text.lower() not in _FLAG_WORDS:
-            raise ConfigurationError(variable, "expected true or false")
+            raise ConfigurationError(variable, f"expected true or false (or {', '.join(_FLAG_WORDS)})")
         return _FLAG_WORDS[text.lower()]
     return text

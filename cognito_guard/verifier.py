@@ -150,20 +150,20 @@ class CognitoVerifier(PoolVerifier):
         return cls(**arguments_from_mapping(settings, **arguments))
 
     @classmethod
-    def from_env(cls, *, environ: Mapping[str, str] = os.environ, **arguments: Any) -> CognitoVerifier:
+    def from_env(cls, *, environ: Mapping[str, str] | None = None, **arguments: Any) -> CognitoVerifier:
         """
         Configure from environment variables: `COGNITO_USER_POOL_ID`, `COGNITO_CLIENT_ID` and so on.
 
         Several values of one setting are separated by commas.
 
         Args:
-            environ: the environment.
+            environ: variables to texts, in place of the environment.
             arguments: more of the constructor's arguments; they win.
 
         Raises:
             ConfigurationError: as the constructor does.
         """
-        return cls(**arguments_from_env(environ, **arguments))
+        return cls(**arguments_from_env(os.environ if environ is None else environ, **arguments))
 
     @classmethod
     def for_emulator(cls, emulator: Emulator, endpoint: str, user_pool_id: str, **arguments: Any) -> CognitoVerifier:

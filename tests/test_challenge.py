@@ -13,12 +13,15 @@ from hypothesis import strategies as st
 from cognito_guard import Challenge, ConfigurationError, challenge_for
 from cognito_guard.challenge import WEBSOCKET_POLICY_VIOLATION, check_realm, metadata_reply
 from cognito_guard.errors import (
+    AuthenticationError,
+    AuthorizationError,
     ExpiredTokenError,
     ImmatureTokenError,
     InsufficientScopeError,
     InvalidClaimError,
     InvalidRequestError,
     InvalidSignatureError,
+    InvalidTokenError,
     MalformedTokenError,
     MissingTokenError,
     Problem,
@@ -263,6 +266,14 @@ def test_error_of_an_application_is_answered_as_the_one_it_is_derived_from() -> 
 
     answer = challenge_for(OutsideOfficeHoursError(Reason.PREDICATE_REFUSED, "closed"))
     assert answer == challenge_for(RequirementNotMetError(Reason.PREDICATE_REFUSED, "anything"))
+
+
+@pytest.mark.parametrize(
+    "base, like", [(AuthorizationError, RequirementNotMetError), (AuthenticationError, InvalidTokenError)]
+)
+def test_error_of_a_bare_family_is_answered_too(base: type[RefusalError], like: type[RefusalError]) -> None:
+    """An application may raise or derive from any public class, and never gets a 500 for it."""
+    assert challenge_for(base(Reason.CLAIM_MISMATCH, "x")) == challenge_for(like(Reason.CLAIM_MISMATCH, "x"))
 
 
 @pytest.mark.parametrize("realm", ["api", "my api", "https://api.example/", "!#[]~", "a" * 200])

@@ -574,6 +574,14 @@ def test_settings_that_cannot_be_right_are_refused(options: dict[str, Any], sett
     assert refusal.value.setting == setting
 
 
+@pytest.mark.parametrize("given", [None, "5", -1.0, float("nan"), float("inf")], ids=repr)
+def test_wait_that_is_no_number_of_seconds_is_refused(given: Any) -> None:
+    """Where a fetch of somebody else's says so, and not later on the thread that counts with it."""
+    with pytest.raises(ConfigurationError) as refusal:
+        FetchError("busy", retry_after=given)
+    assert refusal.value.setting == "retry_after"
+
+
 class TrustedAuthority(Authority):
     """Be an authority whose certificate lies in a file, for who shall trust it."""
 

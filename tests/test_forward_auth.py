@@ -962,8 +962,8 @@ class TestCommand:
             _, log = process.communicate(timeout=TIMEOUT)
         assert process.returncode == 0
         assert [line.split()[1] for line in (*lines, alive)] == [b"200", b"401", b"401", b"403", b"200"]
-        assert log.count("INFO cognito_guard: request refused missing_token") == 2
-        assert "no rule admits the request no rule fits the method and path" in log
+        assert log.count("INFO cognito_guard: request refused: missing_token") == 2
+        assert "no rule admits the request: no rule fits the method and path" in log
         assert "secret" not in log
 
     @pytest.mark.parametrize("proxy", ["nginx", "envoy"])

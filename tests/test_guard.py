@@ -33,7 +33,7 @@ from cognito_guard import (
 from cognito_guard.challenge import metadata_reply
 from cognito_guard.guard import Anonymous, Guard, exempt_paths, is_preflight
 from cognito_guard.testing import FakeClock, FakeUserPool
-from cognito_guard.tokens.credentials import cookie, header
+from cognito_guard.tokens.credentials import cookie, header, websocket_subprotocol
 
 Call: TypeAlias = Callable[..., Any]
 
@@ -200,12 +200,8 @@ def test_refusal_is_logged_by_its_reason_alone(
     caplog.set_level(logging.DEBUG)
     Guard(verifier=pool.verifier()).refuse(error)
     [record] = caplog.records
-    assert (record.name, record.levelno, record.msg, record.args) == (
-        "cognito_guard",
-        logging.INFO,
-        "request refused",
-        (),
-    )
+    assert (record.name, record.levelno) == ("cognito_guard", logging.INFO)
+    assert record.getMessage() == f"request refused: {error.reason.value}"
     assert type(record.__dict__["reason"]) is str
     assert record.__dict__["reason"] == error.reason.value
     assert record.exc_info is None
@@ -275,6 +271,48 @@ def test_absent_credentials_are_anonymous_where_that_is_allowed(call: Call, pool
         with pytest.raises(InvalidTokenError) as raised:
             call(guard, "authenticate", {"Authorization": "Bearer x"})
         assert raised.value.reason is Reason.MALFORMED_TOKEN
+
+
+IN_HEADER = {"Authorization": "Bearer {}"}
+IN_COOKIE = {"Cookie": "session={}"}
+IN_SUBPROTOCOL = {"Sec-WebSocket-Protocol": "bearer, {}"}
+
+
+@pytest.mark.parametrize(
+    "token_from, read",
+    [
+        pytest.param(header(), [IN_HEADER], id="one place, and no list of it"),
+        pytest.param([cookie("session")], [IN_COOKIE], id="one place"),
+        pytest.param([header(), cookie("session")], [IN_HEADER, IN_COOKIE], id="two places"),
+        pytest.param(
+            (cookie("session"), header(), websocket_subprotocol()),
+            [IN_HEADER, IN_COOKIE, IN_SUBPROTOCOL],
+            id="three places",
+        ),
+    ],
+)
+def test_token_is_read_where_the_guard_is_told_and_nowhere_else(
+    call: Call, pool: FakeUserPool, verifier: CognitoVerifier, token_from: Any, read: list[dict[str, str]]
+) -> None:
+    """Each request may use one of the places; what stands in any other is none, and in two at once an error."""
+    guard = Guard(verifier=verifier, required=False, token_from=token_from)
+    token = pool.access_token()
+    for place in (IN_HEADER, IN_COOKIE, IN_SUBPROTOCOL):
+        headers = {name: value.format(token) for name, value in place.items()}
+        caller = call(guard, "authenticate", headers)
+        assert (caller is not None) == (place in read)
+    if len(read) > 1:
+        everywhere = {name: value.format(token) for place in read for name, value in place.items()}
+        with pytest.raises(InvalidRequestError) as raised:
+            call(guard, "authenticate", everywhere)
+        assert raised.value.reason is Reason.SEVERAL_METHODS
+
+
+def test_guard_tells_where_a_token_may_stand(verifier: CognitoVerifier) -> None:
+    """A tuple, however it was told: who reads it, as a description of the API does, may read it again."""
+    places = (header(), cookie("session"))
+    assert Guard(verifier=verifier, token_from=iter(places)).token_from == places
+    assert Guard(verifier=verifier, token_from=places[0]).token_from == places[:1]  # type: ignore[arg-type]
 
 
 def test_answer_names_the_metadata_of_the_guard(verifier: CognitoVerifier) -> None:

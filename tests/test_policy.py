@@ -255,17 +255,26 @@ def test_sender_constrained_token_is_refused_as_a_bearer_token(token: Any, confi
 def test_times_are_judged_by_the_configured_bounds(
     options: dict[str, Any], changes: dict[str, Any], error: type[InvalidClaimError], reason: Reason
 ) -> None:
-    """Each bound of the policy reaches the check that it is for."""
-    with pytest.raises(InvalidClaimError) as caught:
-        policy(**options).check(access(**changes), NOW)
-    assert (type(caught.value), caught.value.reason) == (error, reason)
+    """Each bound of the policy reaches the check that it is for, at the first look and at each other one."""
+    judge = policy(**options)
+    for look in (judge.check, judge.check_times):
+        with pytest.raises(InvalidClaimError) as caught:
+            look(access(**changes), NOW)
+        assert (type(caught.value), caught.value.reason) == (error, reason)
 
 
 def test_leeway_reaches_the_times() -> None:
-    """What is refused without it is accepted within it."""
+    """What is refused without it is accepted within it, at the first look and at each other one."""
     late = access(exp=NOW - 4, iat=NOW - 60)
     assert refusal(policy(leeway=5), late) is None
+    policy(leeway=5).check_times(late, NOW)
     assert refusal(policy(), late) == ("exp", "mismatch", Reason.EXPIRED)
+
+
+def test_bounds_reach_the_sure_times() -> None:
+    """One second within what the leeway and the maximum age allow; the end is the earlier one."""
+    assert policy(leeway=5).surely_in_time(access()) == (NOW - 4, NOW + 64)
+    assert policy(leeway=5, max_token_age=30).surely_in_time(access()) == (NOW - 4, NOW + 34)
 
 
 @pytest.mark.parametrize(
@@ -286,11 +295,13 @@ def test_first_thing_wrong_is_told(changes: dict[str, Any], reason: Reason) -> N
 
 
 MISTAKES = [
-    pytest.param({"token_use": ()}, "token_use", "'access', 'id' or both", id="no use"),
-    pytest.param({"token_use": ["refresh"]}, "token_use", "'access', 'id' or both", id="another use"),
-    pytest.param({"token_use": ["access", "refresh"]}, "token_use", "'access', 'id' or both", id="another use as well"),
-    pytest.param({"token_use": ["ACCESS"]}, "token_use", "'access', 'id' or both", id="another case"),
+    pytest.param({"token_use": ()}, "token_use", "'access' or 'id'", id="no use"),
+    pytest.param({"token_use": ["refresh"]}, "token_use", "'access' or 'id'", id="another use"),
+    pytest.param({"token_use": ["access", "refresh"]}, "token_use", "'access' or 'id'", id="another use as well"),
+    pytest.param({"token_use": ["ACCESS"]}, "token_use", "'access' or 'id'", id="another case"),
     pytest.param({"client_id": []}, "client_id", "at least one", id="no client"),
+    pytest.param({"client_id": ["ANY_CLIENT"]}, "client_id", "a constant, and no text", id="the constant as text"),
+    pytest.param({"client_id": ["*"]}, "client_id", "a constant, and no text", id="a star for every client"),
     pytest.param({"client_id": ["https://idp.example"]}, "client_id", "a URL or an ARN", id="a URL as client"),
     pytest.param(
         {"client_id": ["arn:aws:cognito-idp:eu-west-1:1:x"]}, "client_id", "a URL or an ARN", id="an ARN as client"

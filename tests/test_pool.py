@@ -138,6 +138,18 @@ def test_leave_for_plain_http_ends_at_this_machine(url: str) -> None:
         check_fetchable("jwks_uri", url, allow_insecure_http=True)
 
 
+@pytest.mark.parametrize("given", ["false", "true", 1, None])
+def test_leave_for_plain_http_is_true_and_nothing_else(given: Any) -> None:
+    """To Python the text "false" is true."""
+    with pytest.raises(ConfigurationError, match="allow_insecure_http=True"):
+        check_fetchable("jwks_uri", EMULATOR, allow_insecure_http=given)
+
+
+def test_user_pool_can_be_a_key() -> None:
+    """As every value that cannot be changed."""
+    assert len({UserPool.create("eu-west-1_AbCdEf123"), UserPool.create("eu-west-1_AbCdEf123")}) == 1
+
+
 @pytest.mark.parametrize(
     "host, expected",
     [

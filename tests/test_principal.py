@@ -143,6 +143,7 @@ def test_delegated_token_names_its_actor(pool: FakeUserPool, verified: Callable[
     """Who acts, with all that the token says of them; the subject stays the person."""
     caller = verified(pool.delegated_token("agent-1"))
     assert caller.actor == Actor(subject="agent-1", claims={"sub": "agent-1"}, actor=None)
+    assert hash(caller.actor) == hash(principal(act={"sub": "agent-1"}).actor)
     assert caller.subject == pool.subject("jane")
 
 

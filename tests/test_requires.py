@@ -326,6 +326,19 @@ def test_composition_that_is_none_fails_where_it_is_written(compose: Callable[[]
         compose()
 
 
+def test_predicate_is_not_asked_once_the_answer_is_known() -> None:
+    """Behind a demand that is not met, or an alternative that is: it may rely on the first, and would be a 500."""
+
+    def relying(principal: Principal) -> bool:
+        return bool(principal.claims["department"] == "sales")
+
+    relies = Requires(predicate=relying)
+    assert verdict(Requires(client_id="another") & relies, caller()) == WRONG_CLIENT
+    assert verdict(Requires() | relies, caller()) is None
+    with pytest.raises(KeyError):
+        verdict(A & relies, caller())
+
+
 def test_several_demands_are_one_requirement() -> None:
     """Scopes by name and requirements, all of which must be met; none at all is met by everybody."""
     requirement = all_of(["a", STAFF, B])

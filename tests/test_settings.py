@@ -208,6 +208,8 @@ def test_environment_variable_becomes_its_argument(variable: str, text: str, arg
         pytest.param("COGNITO_TOKEN_CACHE_SIZE", "-1", "whole number", id="a number with a sign"),
         pytest.param("COGNITO_TOKEN_CACHE_SIZE", "1_000", "whole number", id="a number as Python writes it"),
         pytest.param("COGNITO_MAX_TOKEN_BYTES", "١٢", "whole number", id="digits of another script"),
+        pytest.param("COGNITO_REQUIRED_SCOPES", ",", "at least one", id="several that are none"),
+        pytest.param("COGNITO_CLIENT_ID", " , ,", "at least one", id="clients that are none"),
     ],
 )
 def test_variable_of_the_wrong_form_is_refused_by_its_own_name(variable: str, text: str, words: str) -> None:
@@ -216,6 +218,44 @@ def test_variable_of_the_wrong_form_is_refused_by_its_own_name(variable: str, te
     assert error.setting == variable
     assert words in error.problem
     assert text not in error.problem
+
+
+@pytest.mark.parametrize(
+    "variable, meant",
+    [
+        pytest.param("COGNITO_LEWAY", "COGNITO_LEEWAY", id="a letter left out"),
+        pytest.param("COGNITO_REQUIRED_SCOPE", "COGNITO_REQUIRED_SCOPES", id="one for several"),
+        pytest.param("COGNITO_MAX_TOKENAGE", "COGNITO_MAX_TOKEN_AGE", id="words run together"),
+        pytest.param("COGNITO_JWKS_URL", "COGNITO_JWKS_URI", id="another word"),
+    ],
+)
+def test_misspelt_variable_is_refused_with_a_hint(variable: str, meant: str) -> None:
+    """A check that is left out in silence protects nobody."""
+    error = mistake(arguments_from_env, {**ENVIRON, variable: "1"})
+    assert (error.setting, error.problem) == (variable, f"no such setting; did you mean {meant}?")
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        *(
+            "COGNITO_DOMAIN",
+            "COGNITO_REGION",
+            "COGNITO_USER_POOL_ARN",
+            "COGNITO_CLIENT_SECRET",
+            "COGNITO_APP_CLIENT_ID",
+        ),
+        *("COGNITO_CLIENT_IDS", "COGNITO_IDENTITY_POOL_ID", "cognito_leway", "MY_COGNITO_LEWAY"),
+    ],
+)
+def test_variable_of_somebody_else_is_left_alone(variable: str) -> None:
+    """Others use the prefix too; and what resembles a setting that is there is no misspelling of it."""
+    assert arguments_from_env({**ENVIRON, variable: "x"}) == arguments_from_env(ENVIRON)
+
+
+def test_no_variable_stands_in_a_signature() -> None:
+    """`help()` and generated documentation print defaults: the environment holds secrets."""
+    assert str(inspect.signature(CognitoVerifier.from_env).parameters["environ"].default) == "None"
 
 
 def test_what_only_code_can_say_has_no_variable() -> None:
@@ -256,5 +296,5 @@ def test_argument_may_stand_in_for_a_required_setting() -> None:
 def test_value_is_judged_where_it_is_used() -> None:
     """The forms are right, the value is not: the verifier says so, by the argument's name."""
     assert mistake(CognitoVerifier.from_env, environ={**ENVIRON, "COGNITO_LEEWAY": "nan"}).setting == "leeway"
-    assert mistake(CognitoVerifier.from_env, environ={**ENVIRON, "COGNITO_CLIENT_ID": ","}).setting == "client_id"
+    assert mistake(CognitoVerifier.from_env, environ={**ENVIRON, "COGNITO_CLIENT_ID": "*"}).setting == "client_id"
     assert mistake(CognitoVerifier.from_mapping, {**REQUIRED, "TOKEN_USE": "refresh"}).setting == "token_use"

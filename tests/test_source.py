@@ -867,12 +867,12 @@ def logged(caplog: pytest.LogCaptureFixture) -> Logged:
         records = [record for record in caplog.records if record.name.startswith("cognito_guard")]
         caplog.clear()
         assert {record.name for record in records} <= {"cognito_guard.keys"}
-        return [(record.levelname, record.getMessage()) for record in records]
+        return [(record.levelname, str(record.msg)) for record in records]
 
     return drain
 
 
-FAILED = [("WARNING", "fetching keys failed")]
+FAILED = [("WARNING", "fetching keys failed: %s")]
 WORKS_AGAIN = [("INFO", "fetching keys works again")]
 
 
@@ -918,6 +918,7 @@ def test_outage_is_logged_with_its_cause(
         fetches_ended()
         clock.tick(SCHEDULE.fresh_for + SCHEDULE.stale_for)
     told = [vars(record).get("problem", vars(record).get("failures")) for record in caplog.records]
+    assert [record.getMessage().partition(": ")[2] for record in caplog.records[::2]] == told[::2]
     assert told == [
         "the key endpoint answered 503",
         1,

@@ -12,8 +12,8 @@ from ..forward_auth import ForwardAuth, from_file
 
 try:
     import uvicorn
-except ImportError as cause:
-    raise ImportError("serve needs uvicorn: pip install 'cognito-guard[serve]'") from cause
+except ImportError as _cause:
+    raise ImportError("serve needs uvicorn: pip install 'cognito-guard[serve]'") from _cause
 
 
 def run_server(config: str | Path, *, host: str, port: int) -> int:
@@ -64,6 +64,5 @@ def _serve(app: ForwardAuth, host: str, port: int) -> None:
 
 def _log_to_stderr() -> None:
     handler = logging.StreamHandler()
-    words = "%(asctime)s %(levelname)s %(name)s: %(message)s %(reason)s%(problem)s"
-    handler.setFormatter(logging.Formatter(words, defaults={"reason": "", "problem": ""}))
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])

@@ -33,8 +33,8 @@ try:
 
     from ..asgi import CognitoMiddleware
     from ..starlette import requires
-except ImportError as cause:
-    raise ImportError("the demo needs Starlette and uvicorn: pip install 'cognito-guard[demo]'") from cause
+except ImportError as _cause:
+    raise ImportError("the demo needs Starlette and uvicorn: pip install 'cognito-guard[demo]'") from _cause
 
 PATH = "/transactions"
 TRANSACTIONS = ResourceServer("transactions", {"get": "Read transactions", "post": "Make transactions"})

@@ -103,7 +103,7 @@ class ForwardAuth:
             rule = rule_for(self._rules, *original_request(self._proxy, scope))
         except RequirementNotMetError as error:
             # Ours and a constant: what the request said is not in it.
-            _log.info("no rule admits the request", extra={"problem": str(error)})
+            _log.info("no rule admits the request: %s", error, extra={"problem": str(error)})
             return self._guard.refuse(error)
         if rule.public:
             return self._pass(self._headers.of(None, ()))

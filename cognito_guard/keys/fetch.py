@@ -21,6 +21,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from .._version import __version__
 from ..errors import CognitoGuardError, ConfigurationError
 from ..pool import is_loopback
+from ..settings import check_seconds
 
 if TYPE_CHECKING:
     from http.client import HTTPResponse
@@ -45,10 +46,14 @@ class FetchError(CognitoGuardError):
     Attributes:
         retry_after: what the endpoint asked to wait, in seconds; 0 where it did not.
         refused: the endpoint answered, and has nothing for this pool (403, 404).
+
+    Raises:
+        ConfigurationError: a wait that is no number of seconds.
     """
 
     def __init__(self, message: str, *, retry_after: float = 0.0, refused: bool = False) -> None:
         super().__init__(message)
+        check_seconds("retry_after", retry_after)
         self.retry_after = retry_after
         self.refused = refused
 

@@ -46,7 +46,7 @@ class Key:
     __slots__ = ("_public_key", "kid")
 
     def __init__(self, kid: str, public_key: RSAPublicKey) -> None:
-        self.kid = kid
+        self.kid: str = kid
         self._public_key = public_key
 
     def check_signature(self, signature: bytes, message: bytes) -> None:

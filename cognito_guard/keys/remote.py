@@ -205,7 +205,7 @@ class RemoteKeys(ForkSafe):
             yield
             after = self._held
         if after.failures and not before.failures:
-            _log.warning("fetching keys failed", extra={"problem": after.problem})
+            _log.warning("fetching keys failed: %s", after.problem, extra={"problem": after.problem})
         elif before.failures and not after.failures:
             _log.info("fetching keys works again", extra={"failures": before.failures})
 

@@ -86,7 +86,7 @@ class Memo(ForkSafe, Generic[T]):
             ConfigurationError: a size that is no whole number, or negative.
         """
         if type(size) is not int or size < 0:
-            raise ConfigurationError("token_cache_size", "expected a whole number of tokens, or 0")
+            raise ConfigurationError("token_cache_size", "expected a whole number of tokens, 0 or more")
         self._size = size
         self._max_bytes = max_bytes
         self._entries: _Entries[T] = _Entries(size)

@@ -94,7 +94,7 @@ class Policy:
         """
         uses: frozenset[TokenUse] = frozenset(use for use in _TOKEN_USES if use in token_use)
         if len(uses) != len(set(token_use)) or not uses:
-            raise ConfigurationError("token_use", "expected 'access', 'id' or both")
+            raise ConfigurationError("token_use", "expected 'access' or 'id', or a list of both")
         if client_id is not ANY_CLIENT:
             _check_client_ids(client_id)
         elif "id" in uses or not (resource or client_stands_in):
@@ -204,6 +204,8 @@ def _check_client_ids(client_ids: Sequence[str]) -> None:
     for client_id in client_ids:
         if "://" in client_id or client_id.startswith("arn:"):
             raise ConfigurationError("client_id", f"expected an app client ID, got a URL or an ARN: {client_id!r}")
+        if client_id in ("ANY_CLIENT", "*"):
+            raise ConfigurationError("client_id", "expected an app client ID; ANY_CLIENT is a constant, and no text")
         if "," in client_id:
             raise ConfigurationError(
                 "client_id", "expected an app client ID, or several as a list, got one string with a comma"

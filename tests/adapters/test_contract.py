@@ -293,8 +293,10 @@ def assert_refused(answer: Answer, expected: Expected, method: str = "GET") -> N
 def reasons(caplog: pytest.LogCaptureFixture) -> list[str]:
     """Return the reasons that were logged."""
     records = [record for record in caplog.records if record.name == "cognito_guard"]
-    assert {(record.levelname, record.getMessage()) for record in records} <= {("INFO", "request refused")}
-    return [record.__dict__["reason"] for record in records]
+    found: list[str] = [record.__dict__["reason"] for record in records]
+    assert [record.getMessage() for record in records] == [f"request refused: {reason}" for reason in found]
+    assert {record.levelname for record in records} <= {"INFO"}
+    return found
 
 
 def refused_as_joined(candidate: Candidate, headers: list[Header], expected: Expected, reason: Reason) -> Any:
