@@ -64,9 +64,9 @@ class ProtectedResource:
         # The well-known part goes between host and path; only a slash right after the host is dropped
         # (RFC 9728 §3.1).
         path = _WELL_KNOWN + ("" if parts.path == "/" else parts.path)
-        self.url = f"{parts.scheme}://{parts.netloc}{path}"
+        self.url: str = f"{parts.scheme}://{parts.netloc}{path}"
         # As servers show it, decoded.
-        self.path = unquote(path)
+        self.path: str = unquote(path)
         members = {
             "resource": resource,
             "authorization_servers": list(servers),
@@ -74,7 +74,7 @@ class ProtectedResource:
             "bearer_methods_supported": ["header"],
             "resource_name": name,
         }
-        self.document = json.dumps({member: value for member, value in members.items() if value}).encode()
+        self.document: bytes = json.dumps({member: value for member, value in members.items() if value}).encode()
 
     def __repr__(self) -> str:
         return f"<ProtectedResource {self.resource}>"

@@ -44,7 +44,7 @@ class ResourceServer(Mapping[str, str]):
             if not isinstance(name, str) or not _SCOPE_NAME.fullmatch(name):
                 raise ConfigurationError("scopes", f"expected short names without '/' and white space, got {name!r}")
         self.identifier = identifier
-        self.descriptions = MappingProxyType(dict(scopes))
+        self.descriptions: Mapping[str, str] = MappingProxyType(dict(scopes))
 
     @property
     def scopes(self) -> tuple[str, ...]:

@@ -48,6 +48,7 @@ def test_one_bearer_value_gives_its_token(value: HeaderValue) -> None:
         pytest.param(["AWS4-HMAC-SHA256 Credential=AKIA/20260101/eu-west-1"], id="a signed AWS request"),
         pytest.param(["Bearertoken abc.def.ghi"], id="a scheme that begins like ours"),
         pytest.param(["Bearer2 abc"], id="a scheme with a digit"),
+        pytest.param(["BearerXX XXabc"], id="the same letters on both sides of the blank"),
         pytest.param(["Bearer-Token abc"], id="a scheme with a dash"),
         pytest.param(["abc.def.ghi"], id="a token without a scheme"),
         pytest.param(["Token abc.def.ghi"], id="another framework's scheme"),
@@ -114,7 +115,8 @@ def test_token_is_not_looked_into() -> None:
     """What is no token is the intake's to refuse, as a bad token and not as a bad request."""
     assert bearer_token(["Bearer \x00ü\r\n="]) == "\x00ü\r\n="
     assert bearer_token([b"Bearer \xff\xfe"]) == "\xff\xfe"
-    assert bearer_token([b"Bearer abc\xa0"]) == "abc\xa0"
+    assert bearer_token([b"Bearer abc\xa0"]) == bearer_token([b" Bearer abc\xa0"]) == "abc\xa0"
+    assert bearer_token(["Bearer XabcX "]) == "XabcX"
 
 
 @pytest.mark.parametrize(

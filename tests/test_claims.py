@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cognito_guard.errors import ExpiredTokenError, ImmatureTokenError, InvalidClaimError, Reason
-from cognito_guard.tokens.claims import check_times, check_types, surely_in_time
-from cognito_guard.tokens.jws import is_array
+from cognito_guard.tokens.claims import check_times, check_types, issuer_of, surely_in_time
+from cognito_guard.tokens.jws import UnverifiedToken, is_array
 
 NOW = 1_700_000_000
 REQUIRED = ("iss", "sub", "token_use", "exp", "iat")
@@ -49,6 +49,37 @@ def outcome(given_claims: Mapping[str, Any]) -> tuple[str, str, Reason] | None:
         assert type(error) is InvalidClaimError  # noqa: PT017 - a sub-class would speak of times
         return error.claim, error.problem, error.reason
     return None
+
+
+def unverified(given_claims: dict[str, Any]) -> UnverifiedToken:
+    """Return a parsed token with these claims."""
+    return UnverifiedToken(header_segment=b"", kid="key", claims=given_claims, signing_input=b"", signature=b"")
+
+
+def test_claimed_issuer_is_returned_as_it_stands() -> None:
+    """Whose keys are asked for hangs on it: no other claim is looked at, and whether it is known is not judged here."""
+    assert issuer_of(unverified({"iss": "issuer"})) == "issuer"
+    assert issuer_of(unverified({"iss": ""})) == ""
+
+
+@pytest.mark.parametrize(
+    "changes, problem, reason",
+    [
+        pytest.param({}, "missing", Reason.MISSING_CLAIM, id="no issuer"),
+        pytest.param({"ISS": "issuer"}, "missing", Reason.MISSING_CLAIM, id="a name in capitals"),
+        *(
+            pytest.param({"iss": value}, "malformed", Reason.MALFORMED_CLAIM, id=kind)
+            for kind, value in EXAMPLES.items()
+            if kind != "string"
+        ),
+    ],
+)
+def test_issuer_that_is_no_text_is_named(changes: dict[str, Any], problem: str, reason: Reason) -> None:
+    """Missing and malformed are told apart, and null is there."""
+    with pytest.raises(InvalidClaimError) as caught:
+        issuer_of(unverified(changes))
+    assert type(caught.value) is InvalidClaimError
+    assert (caught.value.claim, caught.value.problem, caught.value.reason) == ("iss", problem, reason)
 
 
 @pytest.mark.parametrize("name", REQUIRED)

@@ -7,13 +7,14 @@ import json
 import string
 import tracemalloc
 from base64 import urlsafe_b64decode
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import jwt
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cognito_guard import errors
@@ -25,9 +26,11 @@ from cognito_guard.tokens.jws import (
     MAX_JSON_DEPTH,
     MAX_KEY_ID_CHARS,
     MAX_TOKEN_BYTES,
+    USER_POOL_FORM,
     NotStrictError,
     UnverifiedToken,
     decode_base64url,
+    header_of,
     is_array,
     json_object,
     parse,
@@ -157,15 +160,16 @@ def test_any_bytes_have_one_spelling_or_none(data: bytes) -> None:
     "segment", [pytest.param(0, id="header"), pytest.param(1, id="claims"), pytest.param(2, id="signature")]
 )
 def test_foreign_character_is_refused_in_each_segment(segment: int) -> None:
-    """Before, inside and behind: every ASCII character beyond the alphabet, and the dot makes a fourth segment."""
+    """Before, inside and behind, once, and four times, which is no impossible length; a dot makes more segments."""
     parts = compact().split(".")
     accepted: list[str] = []
     for character in sorted(set(map(chr, range(128))) - set(ALPHABET)):
         for position in (0, len(parts[segment]) // 2, len(parts[segment])):
-            changed = parts[segment][:position] + character + parts[segment][position:]
-            token = ".".join(changed if index == segment else part for index, part in enumerate(parts))
-            if verdict(token) != MALFORMED:
-                accepted.append(token)
+            for inserted in (character, character * 4):
+                changed = parts[segment][:position] + inserted + parts[segment][position:]
+                token = ".".join(changed if index == segment else part for index, part in enumerate(parts))
+                if verdict(token) != MALFORMED:
+                    accepted.append(token)
     assert accepted == []
 
 
@@ -220,6 +224,57 @@ def test_spare_bits_are_refused_in_the_signature(size: int, spellings: int) -> N
 def test_text_that_is_no_compact_jws_is_refused(token: str, expected: Verdict) -> None:
     """Three segments; five look like a refresh token, and its owner is told so."""
     assert verdict(token) == expected
+
+
+PADDED = replace(USER_POOL_FORM, is_padded=True)
+
+
+@pytest.mark.parametrize("blanks", range(3))
+def test_padded_token_is_read_where_its_maker_pads(blanks: int) -> None:
+    """Whatever the length: the parts are those of the bare token, and signed is the text with its padding."""
+    header, claims = (json.dumps(part).encode() + b" " * blanks for part in (HEADER, CLAIMS))
+    bare = compact(header, claims, b"\x17" * (256 + blanks))
+    padded = ".".join(segment + "=" * (-len(segment) % 4) for segment in bare.split("."))
+    parts = parse(padded, form=PADDED)
+    assert parts == parse(bare)._replace(signing_input=padded.rpartition(".")[0].encode())
+    assert header_of(parts) == HEADER
+    assert parse(bare, form=PADDED) == parse(bare)
+    if padded != bare:
+        assert verdict(padded) == MALFORMED
+
+
+@pytest.mark.parametrize("position", [pytest.param(0, id="header"), pytest.param(1, id="claims")])
+@pytest.mark.parametrize("rest, paddings", [(2, {0, 2}), (3, {0, 1}), (0, {0})])
+def test_padding_that_does_not_fill_a_segment_up_is_refused(position: int, rest: int, paddings: set[int]) -> None:
+    """A maker that pads has one more spelling, and not any number of them."""
+    parts = [json.dumps(part).encode() for part in (HEADER, CLAIMS)]
+    parts[position] += b" " * next(
+        blanks for blanks in range(3) if (len(parts[position]) + blanks) % 3 == max(rest - 1, 0)
+    )
+    segments = compact(*parts).split(".")
+    read = {
+        padding
+        for padding in range(9)
+        if verdict(
+            ".".join([*segments[:position], segments[position] + "=" * padding, *segments[position + 1 :]]), form=PADDED
+        )
+        != MALFORMED
+    }
+    assert read == paddings
+
+
+@pytest.mark.parametrize(
+    "signature", ["QQ=", "QQ===", "QUI==", "QUJD=", "QUJD====", "=QUJ", "Q===", "QR==", "QQ==QUJD", "QQ== ", "===="]
+)
+def test_signature_is_padded_in_one_way_alone(signature: str) -> None:
+    """Neither too little nor too much, nor elsewhere, nor to hide an impossible length or spare bits."""
+    assert verdict(compact(signature=b"") + signature, form=PADDED) == MALFORMED
+
+
+def test_header_of_a_token_is_read_again() -> None:
+    """All that stands there, for who needs more of it than the key ID."""
+    header = {**HEADER, "typ": "JWT", "signer": "somebody"}
+    assert header_of(parse(compact(header))) == header
 
 
 def test_empty_signature_is_left_to_the_signature_check() -> None:
@@ -587,6 +642,52 @@ def test_any_text_is_a_token_or_one_of_two_refusals(token: Any) -> None:
         assert f"{outcome.signing_input.decode()}.{base64url(outcome.signature)}" == token
     else:
         assert outcome in (MALFORMED, OVERSIZED, ENCRYPTED, FOREIGN_ALGORITHM, FOREIGN_HEADER)
+
+
+# The plain alphabet beside the url-safe one, padding, white space, and last characters with and without spare bits.
+LOOK_ALIKES = "AQgwBEIMh09z-_+/= \n"
+
+
+def respelled(segment: str, cut: int, behind: str) -> str:
+    """Return a segment that ends sooner, or in other characters."""
+    return segment[: len(segment) - cut] + behind
+
+
+WHOLE = JSON_OBJECTS.map(lambda document: base64url(json.dumps(document, ensure_ascii=False).encode()))
+ENDS = st.builds(respelled, WHOLE, cut=st.integers(0, 2), behind=st.text(LOOK_ALIKES, max_size=2))
+
+
+def read_apart(claims: str, signature: str) -> tuple[dict[str, Any], bytes] | None:
+    """Return claims and signature as the readers of a single segment read them, or None where they refuse one."""
+    try:
+        return json_object(decode_base64url(claims.encode())), decode_base64url(signature.encode())
+    except NotStrictError:
+        return None
+
+
+@settings(deadline=None, derandomize=True, max_examples=200)
+@given(
+    claims=WHOLE | ENDS | st.text(LOOK_ALIKES, max_size=8),
+    signature=st.binary(max_size=12).map(base64url) | ENDS | st.text(LOOK_ALIKES, max_size=8),
+)
+@example(claims="e30", signature="-_-_")
+@example(claims="e30", signature="+/+/")
+@example(claims="e30", signature="QQ==")
+@example(claims="e30", signature="QR")
+@example(claims="e30=", signature="QQ")
+@example(claims="e3\n\n\n\n0", signature="QQ")
+@example(claims="e31", signature="QQ")
+@example(claims="e30", signature="")
+@example(claims="", signature="QQ")
+@example(claims="eyLDvyI6Ij8_In0", signature="QQ")
+@example(claims="eyLDvyI6Ij8/In0", signature="QQ")
+def test_token_is_read_exactly_where_its_segments_are(claims: str, signature: str) -> None:
+    """A token has the one spelling that each of its segments has: nothing is more, or less, when read as a whole."""
+    outcome = verdict(f"{GOOD_HEADERS[0]}.{claims}.{signature}")
+    if isinstance(outcome, UnverifiedToken):
+        assert (outcome.claims, outcome.signature) == read_apart(claims, signature)
+    else:
+        assert (outcome, read_apart(claims, signature)) == (MALFORMED, None)
 
 
 @settings(deadline=None, derandomize=True)

@@ -222,6 +222,11 @@ def test_cache_is_bounded_and_keeps_the_latest(call: Call, pool: FakeUserPool) -
     assert len(memo_of(verifier)) == 3
 
 
+def test_cache_has_room_for_4096_tokens_by_default(pool: FakeUserPool) -> None:
+    """At up to 3 KB each: what it may cost stands in the documentation."""
+    assert memo_of(pool.verifier())._entries.maxsize == 4096  # pyright: ignore[reportPrivateUsage]
+
+
 def test_verifiers_share_nothing(call: Call, pool: FakeUserPool) -> None:
     """What one policy accepts says nothing about another one."""
     token = pool.access_token()

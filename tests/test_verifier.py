@@ -569,6 +569,25 @@ def test_authorize_judges_with_implied_scopes_and_the_verifier_s_clock(pool: Fak
 
 
 @pytest.mark.parametrize(
+    "requirement",
+    [
+        pytest.param("read", id="a scope by its name"),
+        pytest.param(["read"], id="a list of scopes"),
+        pytest.param(None, id="nothing"),
+        pytest.param(Requires, id="the class"),
+    ],
+)
+def test_what_is_no_requirement_is_a_mistake_and_no_verdict(pool: FakeUserPool, requirement: Any) -> None:
+    """It is the program that is wrong, and not the caller, who gets no answer of ours for it."""
+    verifier = pool.verifier()
+    principal = verifier.verify(pool.access_token(scopes=["read"]))
+    with pytest.raises(ConfigurationError) as caught:
+        verifier.authorize(principal, requirement)
+    assert caught.value.setting == "requirement"
+    assert caught.value.problem.startswith("expected a Requires")
+
+
+@pytest.mark.parametrize(
     "options",
     [
         pytest.param({}, id="nothing in its place"),

@@ -70,7 +70,9 @@ class ALBPrincipal(VerifiedClaims):
     expires_at: int
     principal: Principal | None = None
 
-    __hash__ = VerifiedClaims.__hash__
+    def __hash__(self) -> int:
+        # Else the dataclass has its own, of all fields; a mapping among them has none.
+        return VerifiedClaims.__hash__(self)
 
 
 class ALBVerifier:

@@ -90,7 +90,7 @@ class Authority:
             .add_extension(_SIGNS_CERTIFICATES, critical=True)
             .sign(self._key, SHA256())
         )
-        self.pem = self._certificate.public_bytes(Encoding.PEM)
+        self.pem: bytes = self._certificate.public_bytes(Encoding.PEM)
 
     def context(self, *hosts: str, ends: datetime = _FAR) -> ssl.SSLContext:
         """

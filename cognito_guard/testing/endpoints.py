@@ -79,7 +79,7 @@ class Endpoints:
         self._base_url = base_url
         self.is_down = False
         well_known = f"/{user_pool.user_pool_id}/.well-known"
-        self.jwks_path = f"{well_known}/jwks.json"
+        self.jwks_path: str = f"{well_known}/jwks.json"
         self._endpoints: Mapping[str, _Endpoint] = {
             self.jwks_path: _Endpoint(_READ, self._jwks, is_for_scripts=True),
             f"{well_known}/openid-configuration": _Endpoint(_READ, self._discovery, is_for_scripts=True),

@@ -23,7 +23,7 @@ class EnvironHeaders(Mapping[str, str]):
 
     def __init__(self, environ: Mapping[str, Any]) -> None:
         """Take the environ."""
-        self.environ = environ
+        self.environ: Mapping[str, Any] = environ
 
     def __getitem__(self, name: str) -> str:
         value: str = self.environ["HTTP_" + name.upper().replace("-", "_")]

@@ -45,10 +45,11 @@ class Verified:
 
     def __init__(self, principal: Principal, claims: Mapping[str, Any], key: Key, certain: tuple[float, float]) -> None:
         """Take all of it."""
-        self.principal = principal
-        self.claims = claims
-        self.key = key
-        self.certain_from, self.certain_until = certain
+        self.principal: Principal = principal
+        self.claims: Mapping[str, Any] = claims
+        self.key: Key = key
+        self.certain_from: float = certain[0]
+        self.certain_until: float = certain[1]
 
     def is_under(self, key: Key) -> bool:
         """Tell whether a key is the one that vouches; under another one the signature must be checked again."""

@@ -47,17 +47,17 @@ class Forge:
     def __init__(self, pool: FakeUserPool) -> None:
         now = int(pool.clock())
         self.now = now
-        self.ticks = isinstance(pool.clock, FakeClock)
+        self.ticks: bool = isinstance(pool.clock, FakeClock)
         # A twin, because the ids of a pool's tokens follow one another, and a catalogue must not use them up.
-        self.pool = FakeUserPool(
+        self.pool: FakeUserPool = FakeUserPool(
             pool.user_pool_id, client_id=pool.client_id, issuer=pool.issuer, clock=lambda: now, keys_of=pool
         )
-        self.key = pool.access_key
-        self.stranger = _stranger()
-        self.issuers = pool.verifier().user_pool.issuers
+        self.key: SigningKey = pool.access_key
+        self.stranger: SigningKey = _stranger()
+        self.issuers: tuple[str, ...] = pool.verifier().user_pool.issuers
         header, claims, _ = self.pool.access_token(expires_in=DAY).split(".")
-        self.header = _decoded(header)
-        self.claims = _decoded(claims)
+        self.header: dict[str, Any] = _decoded(header)
+        self.claims: dict[str, Any] = _decoded(claims)
 
     def signed(self, header: Part = UNCHANGED, claims: Part = UNCHANGED, key: SigningKey | None = None) -> str:
         """
