@@ -12,8 +12,8 @@ try:
     from starlette.requests import HTTPConnection
     from starlette.responses import Response
     from starlette.websockets import WebSocket, WebSocketState
-except ImportError as cause:
-    raise ImportError("cognito_guard.starlette needs Starlette: pip install 'cognito-guard[asgi]'") from cause
+except ImportError as _cause:
+    raise ImportError("cognito_guard.starlette needs Starlette: pip install 'cognito-guard[asgi]'") from _cause
 
 from .abstract import Verifier
 from .asgi.connection import GUARD_KEY, PRINCIPAL_KEY, enter, headers_of, send_challenge
@@ -41,7 +41,7 @@ def requires(*demands: str | Requirement) -> Callable[[Handler[P]], Handler[P]]:
     def decorate(handler: Handler[P]) -> Handler[P]:
         if isclass(handler):
             raise ConfigurationError("requires", "guards functions and methods: decorate the class's handlers")
-        if iscoroutinefunction(handler):
+        if iscoroutinefunction(handler) or iscoroutinefunction(getattr(handler, "__call__", None)):  # noqa: B004
             return _guarded_async(handler, requirement)
 
         @wraps(handler)

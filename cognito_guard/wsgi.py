@@ -62,7 +62,7 @@ class CognitoMiddleware:
         method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")
         guard = self._guard
         if guard.metadata is not None:
-            metadata = guard.metadata_reply(method, environ.get("SCRIPT_NAME", "") + path, path)
+            metadata = guard.metadata_reply(method, _text(environ.get("SCRIPT_NAME", "") + path), _text(path))
             if metadata is not None:
                 return _send(metadata, method, start_response)
         headers = EnvironHeaders(environ)
@@ -106,6 +106,11 @@ def _guard_of(environ: Mapping[str, Any]) -> Guard:
     if not isinstance(guard, Guard):
         raise ConfigurationError("app", "has no CognitoMiddleware in front")
     return guard
+
+
+def _text(path: str) -> str:
+    """Return a path as text, of which WSGI spells each byte; what is no UTF-8 equals no path."""
+    return path.encode("latin-1", "replace").decode(errors="replace")
 
 
 def _send(reply: Reply, method: str, start_response: StartResponse) -> Iterable[bytes]:

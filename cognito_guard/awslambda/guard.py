@@ -31,8 +31,8 @@ class GuardedEvent(dict[str, Any]):
     def __init__(self, event: Event, guard: Guard, principal: Principal | None) -> None:
         """Take what the event holds, its guard and its caller."""
         super().__init__(event)
-        self.guard = guard
-        self.principal = principal
+        self.guard: Guard = guard
+        self.principal: Principal | None = principal
 
 
 class CognitoGuard:

@@ -6,8 +6,8 @@ Settings stand in `COGNITO_GUARD`; `cognito_guard.django` in INSTALLED_APPS adds
 
 try:
     import django as _django
-except ImportError as cause:
-    raise ImportError("cognito_guard.django needs Django: pip install 'cognito-guard[django]'") from cause
+except ImportError as _cause:
+    raise ImportError("cognito_guard.django needs Django: pip install 'cognito-guard[django]'") from _cause
 
 from .backends import CognitoBackend
 from .caller import CognitoRequest, OptionalCognitoRequest

@@ -32,7 +32,7 @@ class CognitoRequest(HttpRequest):
 
 
 class OptionalCognitoRequest(HttpRequest):
-    """Name for annotations what a request holds where callers may be anonymous: they have no principal."""
+    """Name for annotations what a request holds where callers may be anonymous: theirs is None."""
 
     principal: Principal | None
     auser: Callable[[], Awaitable[Any]]

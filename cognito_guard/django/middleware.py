@@ -9,6 +9,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from ..challenge import Reply
 from ..errors import RefusalError
 from .caller import aenter, enter
 from .conf import configuration
@@ -20,7 +21,7 @@ class CognitoMiddleware:
     Put the caller into `request.principal` and `request.user`, and refuse bad credentials.
 
     Stands after Django's AuthenticationMiddleware, which would overwrite the user.  A request without a
-    bearer token keeps the user of its session, and has no principal; with `"REQUIRED": True` it is refused.
+    bearer token keeps the user of its session, and its principal is None; with `"REQUIRED": True` it is refused.
     """
 
     sync_capable: ClassVar[bool] = True
@@ -43,7 +44,7 @@ class CognitoMiddleware:
         """Serve one request."""
         if self._is_async:
             return self._aserve(request)
-        metadata = configuration().guard.metadata_reply(request.method or "", request.path)
+        metadata = _metadata(request)
         if metadata is not None:
             return response_for(metadata)
         try:
@@ -54,7 +55,7 @@ class CognitoMiddleware:
         return response
 
     async def _aserve(self, request: HttpRequest) -> HttpResponseBase:
-        metadata = configuration().guard.metadata_reply(request.method or "", request.path)
+        metadata = _metadata(request)
         if metadata is not None:
             return response_for(metadata)
         try:
@@ -63,3 +64,7 @@ class CognitoMiddleware:
             return response_for(await arefuse(request, error))
         response: HttpResponseBase = varied(await self._get_response(request))
         return response
+
+
+def _metadata(request: HttpRequest) -> Reply | None:
+    return configuration().guard.metadata_reply(request.method or "", request.path, request.path_info)

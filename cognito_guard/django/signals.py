@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from django.dispatch import Signal
 
-principal_verified = Signal()
+principal_verified: Signal = Signal()
 """Sent once per request with good credentials: `request`, `principal`."""
 
-request_refused = Signal()
+request_refused: Signal = Signal()
 """Sent once per refused request: `request`, and the `challenge` with its `reason`."""

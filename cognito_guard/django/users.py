@@ -36,7 +36,7 @@ class CognitoUser:
     def __init__(self, principal: Principal) -> None:
         """Take the caller."""
         self.principal = principal
-        self.cognito_grants = Grants(principal)
+        self.cognito_grants: Grants = Grants(principal)
 
     @property
     def pk(self) -> str:

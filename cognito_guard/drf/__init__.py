@@ -7,11 +7,12 @@ give.  Without it REST framework words the body, and a caller who lacks a scope 
 
 try:
     import rest_framework as _rest_framework
-except ImportError as cause:
-    raise ImportError("cognito_guard.drf needs Django REST framework: pip install 'cognito-guard[drf]'") from cause
+except ImportError as _cause:
+    raise ImportError("cognito_guard.drf needs Django REST framework: pip install 'cognito-guard[drf]'") from _cause
 
 from .authentication import ChallengeError, CognitoAuthentication, exception_handler
-from .permissions import CognitoPermission, HasAnyScope, HasGroups, HasRequiredScopes, HasScopes, Meets
+from .composition import CognitoPermission
+from .permissions import HasAnyScope, HasGroups, HasRequiredScopes, HasScopes, Meets
 
 del _rest_framework
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from rest_framework import views
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import APIException, NotAuthenticated, PermissionDenied
 from rest_framework.request import Request
@@ -17,7 +16,7 @@ from ..django.caller import enter
 from ..django.conf import configuration
 from ..django.replies import forgery, refuse, response_for
 from ..errors import Reason, RefusalError
-from .permissions import principal_of, requirement_of
+from .composition import principal_of, requirement_of
 
 _CHALLENGE = "_cognito_guard_challenge"
 
@@ -30,9 +29,9 @@ class ChallengeError(APIException):
         super().__init__(HTTPStatus(challenge.status).phrase)
         headers = dict(challenge.headers)
         self.challenge = challenge
-        self.status_code = challenge.status
-        self.auth_header = headers.get("WWW-Authenticate")
-        self.wait = int(headers.get("Retry-After", 0))
+        self.status_code: int = challenge.status
+        self.auth_header: str | None = headers.get("WWW-Authenticate")
+        self.wait: int = int(headers.get("Retry-After", 0))
 
 
 class CognitoAuthentication(BaseAuthentication):
@@ -68,6 +67,9 @@ class CognitoAuthentication(BaseAuthentication):
 
 def exception_handler(exc: Exception, context: dict[str, Any]) -> HttpResponseBase | None:
     """Answer refusals as all adapters do, and anything else as REST framework does."""
+    # Its views ask the settings for this package's classes, which must be there by then.
+    from rest_framework import views
+
     request, view = context["request"], context["view"]
     challenge = None
     if isinstance(exc, ChallengeError):

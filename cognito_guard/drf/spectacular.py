@@ -13,7 +13,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.settings import spectacular_settings
 
 from ..openapi import security_scheme
-from .permissions import requirement_of
+from .composition import requirement_of
 
 if TYPE_CHECKING:
     from drf_spectacular.openapi import AutoSchema
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class CognitoScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """Describe CognitoAuthentication in OpenAPI."""
 
-    target_class = "cognito_guard.drf.CognitoAuthentication"
-    name = "cognito"
+    target_class: str | type[object] | None = "cognito_guard.drf.CognitoAuthentication"
+    name: str | list[str] = "cognito"
     match_subclasses = True
 
     def get_security_requirement(self, auto_schema: AutoSchema) -> dict[str, list[Any]]:

@@ -13,12 +13,11 @@ from typing import Any, Unpack
 try:
     from fastapi import APIRouter
     from fastapi.security import SecurityScopes
-    from fastapi.security.base import SecurityBase
     from starlette.requests import HTTPConnection
     from starlette.responses import Response
     from starlette.routing import Route
-except ImportError as cause:
-    raise ImportError("cognito_guard.fastapi needs FastAPI: pip install 'cognito-guard[fastapi]'") from cause
+except ImportError as _cause:
+    raise ImportError("cognito_guard.fastapi needs FastAPI: pip install 'cognito-guard[fastapi]'") from _cause
 
 from ..abstract import Verifier
 from ..challenge import metadata_reply
@@ -28,12 +27,12 @@ from ..openapi import DeclaredScopes, described, swagger_ui_oauth
 from ..principal import Principal
 from ..requires import Requirement, all_of, with_scopes
 from .caller import Caller, ChallengeError, caller_of, challenge_response, refusal
-from .scheme import Scheme
+from .scheme import Described, Scheme
 
 __all__ = ["ChallengeError", "CognitoBearer", "challenge_response"]
 
 
-class CognitoBearer(SecurityBase):
+class CognitoBearer(Described):
     """
     Guard the routes whose dependency it is: `Depends(guard)`, or `Security(guard, scopes=["orders/read"])`.
 
@@ -75,13 +74,13 @@ class CognitoBearer(SecurityBase):
         self._required = with_scopes(self._requirement)
         self._domain, self._scopes = domain, described(scopes)
         self._scheme = Scheme(scheme_name, domain=domain, scopes=self._scopes, description=description)
-        self.model, self.scheme_name = self._scheme.model, scheme_name
+        super().__init__(self._scheme.model, scheme_name)
 
         async def optional(connection: HTTPConnection, asked: SecurityScopes) -> Principal | None:
             is_anonymous = isinstance(await caller_of(connection, self._guard, self), MissingTokenError)
             return None if is_anonymous else await self(connection, asked)
 
-        self.optional = self._scheme.shown_by(optional)
+        self.optional: Callable[..., Awaitable[Principal | None]] = self._scheme.shown_by(optional)
 
     async def __call__(self, connection: HTTPConnection, asked: SecurityScopes) -> Principal:
         """

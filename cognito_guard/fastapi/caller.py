@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketState
 
+from ..asgi.connection import headers_of
 from ..challenge import WEBSOCKET_POLICY_VIOLATION, Challenge
 from ..errors import RefusalError
 from ..guard import Guard
@@ -47,7 +48,7 @@ async def caller_of(connection: HTTPConnection, guard: Guard, asking: object) ->
     callers: MutableMapping[object, Caller] = connection.scope.setdefault(CALLERS_KEY, {})
     if asking not in callers:
         try:
-            callers[asking] = await guard.aauthenticate(connection.scope["headers"])
+            callers[asking] = await guard.aauthenticate(headers_of(connection.scope))
         except RefusalError as error:
             callers[asking] = error
     return callers[asking]

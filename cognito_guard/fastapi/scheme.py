@@ -6,6 +6,7 @@ from typing import Generic, TypeAlias, TypeVar
 
 from fastapi import Security
 from fastapi.openapi.models import HTTPBearer, OAuth2
+from fastapi.openapi.models import SecurityBase as SecurityBaseModel
 from fastapi.security import SecurityScopes
 from fastapi.security.base import SecurityBase
 from starlette.requests import HTTPConnection
@@ -16,14 +17,22 @@ T = TypeVar("T")
 _Answer: TypeAlias = Callable[[HTTPConnection, SecurityScopes], Awaitable[T]]
 
 
-class Scheme(SecurityBase):
+class Described(SecurityBase):
+    """A dependency that stands in OpenAPI as a security scheme."""
+
+    def __init__(self, model: SecurityBaseModel, scheme_name: str) -> None:
+        """Take the scheme and its name."""
+        self.model: SecurityBaseModel = model
+        self.scheme_name: str = scheme_name
+
+
+class Scheme(Described):
     """A dependency that does nothing but stand in OpenAPI, below one that guards and can't stand there itself."""
 
     def __init__(self, name: str, *, domain: str | None, scopes: Mapping[str, str], description: str | None) -> None:
         """Take what `security_scheme` takes, and raise what it raises."""
         scheme = security_scheme(domain=domain, scopes=scopes, description=description)
-        self.model = (HTTPBearer if domain is None else OAuth2).model_validate(scheme)
-        self.scheme_name = name
+        super().__init__((HTTPBearer if domain is None else OAuth2).model_validate(scheme), name)
 
     async def __call__(self) -> None:
         """Let everybody through."""
@@ -43,11 +52,11 @@ class Scheme(SecurityBase):
         return showing
 
 
-class _Shown(SecurityBase, Generic[T]):
+class _Shown(Described, Generic[T]):
     """A dependency that stands in OpenAPI itself."""
 
     def __init__(self, scheme: Scheme, answer: _Answer[T]) -> None:
-        self.model, self.scheme_name = scheme.model, scheme.scheme_name
+        super().__init__(scheme.model, scheme.scheme_name)
         self._answer = answer
 
     async def __call__(self, connection: HTTPConnection, asked: SecurityScopes) -> T:

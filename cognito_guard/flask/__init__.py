@@ -14,8 +14,8 @@ from typing import Any, ParamSpec, TypeAlias, Unpack
 
 try:
     from flask import Blueprint, Flask, current_app
-except ImportError as cause:
-    raise ImportError("cognito_guard.flask needs Flask: pip install 'cognito-guard[flask]'") from cause
+except ImportError as _cause:
+    raise ImportError("cognito_guard.flask needs Flask: pip install 'cognito-guard[flask]'") from _cause
 
 from ..abstract import Verifier
 from ..errors import ConfigurationError

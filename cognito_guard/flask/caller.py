@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from blinker import Namespace
+from blinker import NamedSignal, Namespace
 from flask import Flask, Request, Response, current_app, has_request_context, request
 from werkzeug.exceptions import HTTPException, default_exceptions
 from werkzeug.local import LocalProxy
@@ -26,9 +26,9 @@ _app_at_hand = cast("LocalProxy[Flask]", current_app)._get_current_object  # pyr
 _request_at_hand = cast("LocalProxy[Request]", request)._get_current_object  # pyright: ignore[reportPrivateUsage]
 
 _signals = Namespace()
-principal_verified = _signals.signal("principal-verified")
+principal_verified: NamedSignal = _signals.signal("principal-verified")
 """Sent by the application with `principal`, once for each request whose token is acceptable."""
-request_refused = _signals.signal("request-refused")
+request_refused: NamedSignal = _signals.signal("request-refused")
 """Sent by the application with `challenge`: the answer, and the reason for it."""
 
 
@@ -48,7 +48,7 @@ def _principal() -> Principal:
     return principal
 
 
-current_principal = cast("Principal", LocalProxy(_principal))
+current_principal: Principal = cast("Principal", LocalProxy(_principal))
 """The verified caller; any use of it raises RuntimeError where there is none, but for its truth, which is False."""
 
 
@@ -116,7 +116,7 @@ def response_instead(requirement: Requirement | None) -> Response | None:
 def serve_metadata() -> Response | None:
     """Return the protected resource's metadata where a request asks for it."""
     guard: Guard = _app_at_hand().extensions[EXTENSION]
-    reply = guard.metadata_reply(request.method, request.root_path + request.path)
+    reply = guard.metadata_reply(request.method, request.root_path + request.path, request.path)
     return None if reply is None else Response(reply.body, reply.status, reply.headers)
 
 

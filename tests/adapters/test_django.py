@@ -270,6 +270,16 @@ def test_metadata_is_served_to_anybody(site: Site, send: Get) -> None:
     assert send().headers["WWW-Authenticate"] == f'{NO_TOKEN}, resource_metadata="{resource.url}"'
 
 
+@pytest.mark.parametrize("script_name", ["", "/v1", "/v"])
+def test_metadata_path_is_the_one_below_the_script_name_or_with_it(site: Site, send: Get, script_name: str) -> None:
+    """A server that is told the root puts it in front of well-known paths too."""
+    resource = ProtectedResource("https://api.example.com/v1", authorization_servers="https://example.com")
+    site(REQUIRED=True, METADATA=resource)
+    with override_settings(FORCE_SCRIPT_NAME=script_name):
+        for url, status in ((resource.path, 200), (resource.path + "/", 401), ("/v1", 401)):
+            assert send(url=url).status_code == status
+
+
 def test_response_varies_by_authorization(site: Site, send: Get) -> None:
     """Django's cache would hand one caller's page to the next."""
     site()

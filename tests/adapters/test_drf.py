@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, TypeAlias, cast
 
@@ -15,6 +17,8 @@ from django.test import override_settings
 from django.urls import path
 from drf_spectacular import settings as spectacular
 from drf_spectacular.generators import SchemaGenerator
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from rest_framework.authentication import BaseAuthentication, BasicAuthentication, SessionAuthentication
 from rest_framework.decorators import api_view, authentication_classes, permission_classes
 from rest_framework.exceptions import NotAuthenticated, PermissionDenied
@@ -65,6 +69,14 @@ class IsGet(BasePermission):
     def has_permission(self, request: Request, view: APIView) -> bool:
         """Allow GET."""
         return request.method == "GET"
+
+
+class IsOwner(BasePermission):
+    """Be one that looks at objects."""
+
+    def has_object_permission(self, request: Request, view: APIView, obj: object) -> bool:
+        """Believe a header."""
+        return "x-owner" in request.headers
 
 
 class Header(BaseAuthentication):
@@ -118,6 +130,16 @@ def view_of(*permissions: Any, authenticate: list[Any] | None = None, **members:
 
     chosen: Any = type("Orders", (Orders,), members)
     return chosen.as_view()
+
+
+def look_away(*_: Any) -> None:
+    """Be a check of nothing."""
+
+
+def look_at_one(view: APIView, request: Request) -> Response:
+    """Be a handler that asks whether its caller may have an object."""
+    view.check_object_permissions(request, object())
+    return Response()
 
 
 def ask(view: Any, token: str | None = None, method: str = "get", **headers: str) -> Any:
@@ -281,6 +303,140 @@ def test_anonymous_caller_meets_nothing(assert_refused: Refused, permission: Any
     assert_refused(ask(view_of(permission)), 401, challenge, Reason.MISSING_TOKEN)
 
 
+@pytest.mark.parametrize("is_on_an_object", [False, True])
+@pytest.mark.parametrize(
+    "permission, token, is_granted",
+    [
+        pytest.param(~(HasScopes(GET) & HasScopes(POST)), {"scopes": [GET]}, True, id="not both, one"),
+        pytest.param(~(HasScopes(GET) & HasScopes(POST)), {"scopes": [GET, POST]}, False, id="not both, both"),
+        pytest.param(~(HasScopes(GET) | HasScopes(POST)), {}, True, id="neither, none"),
+        pytest.param(~(HasScopes(GET) | HasScopes(POST)), {"scopes": [POST]}, False, id="neither, one"),
+        pytest.param(~~HasScopes(GET), {"scopes": [GET]}, True, id="twice, granted"),
+        pytest.param(~~HasScopes(GET), {}, False, id="twice, not granted"),
+        pytest.param(~(HasGroups("staff") | IsAdminUser), {}, True, id="or another's, not in the group"),
+        pytest.param(
+            ~(HasGroups("staff") | IsAdminUser), {"groups": ["staff"]}, False, id="or another's, in the group"
+        ),
+        pytest.param(~(AllowAny & HasGroups("staff")), {}, True, id="and another's, not in the group"),
+        pytest.param(~(AllowAny & HasGroups("staff")), {"groups": ["staff"]}, False, id="and another's, in the group"),
+        pytest.param(~((IsGet & AllowAny) & HasGroups("staff")), {}, True, id="below others', not in the group"),
+        pytest.param(~(~HasGroups("staff") & HasScopes(GET)), {}, True, id="within each other"),
+    ],
+)
+def test_composition_turned_around_is_for_callers_with_a_token(
+    pool: FakeUserPool,
+    assert_refused: Refused,
+    permission: Any,
+    token: dict[str, Any],
+    is_granted: bool,
+    is_on_an_object: bool,
+) -> None:
+    """`~` means "not this caller", and never "no caller at all"."""
+    members: dict[str, Any] = {"check_permissions": look_away, "get": look_at_one} if is_on_an_object else {}
+    view = view_of(permission, **members)
+    anonymous = ask(view)
+    assert anonymous.status_code == 401
+    assert anonymous.headers["WWW-Authenticate"].startswith(NO_TOKEN)
+    no_scopes: dict[str, Any] = {"scopes": []}
+    response = ask(view, pool.access_token(**(no_scopes | token)))
+    assert response.status_code == (200 if is_granted else 403)
+
+
+# A permission; whether it admits a caller without a token whatever ours say; whether it may, if ours said the best.
+Composed: TypeAlias = tuple[Any, bool, bool]
+LEAVES: list[Composed] = [
+    (HasScopes(GET), False, True),
+    (HasGroups("staff"), False, True),
+    (IsGet, True, True),
+    (IsAdminUser, False, False),
+]
+
+
+def composed(parts: st.SearchStrategy[Composed]) -> st.SearchStrategy[Composed]:
+    """Compose permissions, and what is known of them."""
+
+    def neither(one: Composed) -> Composed:
+        return ~one[0], not one[2], not one[1]
+
+    def both(one: Composed, other: Composed) -> Composed:
+        return one[0] & other[0], one[1] and other[1], one[2] and other[2]
+
+    def either(one: Composed, other: Composed) -> Composed:
+        return one[0] | other[0], one[1] or other[1], one[2] or other[2]
+
+    return st.builds(neither, parts) | st.builds(both, parts, parts) | st.builds(either, parts, parts)
+
+
+# The site is the same for all examples.
+@settings(
+    deadline=None, derandomize=True, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.recursive(st.sampled_from(LEAVES), composed, max_leaves=6))
+def test_no_composition_lets_a_caller_in_for_having_no_token(made: Composed) -> None:
+    """An anonymous caller gets in where others' permissions alone decide so, and nowhere else."""
+    permission, is_granted, _ = made
+    assert ask(view_of(permission)).status_code == (200 if is_granted else 401)
+
+
+@pytest.mark.parametrize(
+    "permission, expected",
+    [
+        pytest.param(IsGet | ~(HasScopes(GET) & HasScopes(POST)), {"get": 200, "post": 401}, id="another's first"),
+        pytest.param(~(HasScopes(GET) & HasScopes(POST)) | IsGet, {"get": 200, "post": 401}, id="another's last"),
+        pytest.param(~(IsGet & HasScopes(GET)), {"get": 401, "post": 200}, id="another's, turned around, first"),
+        pytest.param(~(HasScopes(GET) & IsGet), {"get": 401, "post": 200}, id="another's, turned around, last"),
+        pytest.param(~HasScopes(GET) | ~IsGet, {"get": 401, "post": 200}, id="the same, each turned around"),
+    ],
+)
+def test_anonymous_caller_gets_in_by_others_permissions_alone(permission: Any, expected: dict[str, int]) -> None:
+    """In whichever order they stand, and whatever ours would say."""
+    view = view_of(permission)
+    assert {method: ask(view, method=method).status_code for method in expected} == expected
+
+
+def test_anonymous_caller_gets_at_objects_by_others_permissions_alone() -> None:
+    """One who may GET, but not this object, is not let in by what is turned around."""
+    turned = ~(HasScopes(GET) & HasScopes(POST))
+    for permission in (IsOwner | turned, turned | IsOwner, (IsGet & IsOwner) | turned):
+        assert ask(view_of(permission, get=look_at_one)).status_code == 401
+        assert ask(view_of(permission, get=look_at_one), x_owner="yes").status_code == 200
+
+
+def test_caller_of_another_class_is_refused_what_is_turned_around(assert_refused: Refused) -> None:
+    """Without a token, but authenticated: REST framework's own 403, unless others' permissions let it in."""
+    turned = ~(HasScopes(GET) | HasGroups("staff"))
+    classes = [CognitoAuthentication, Header]
+    assert_refused(ask(view_of(turned, authenticate=classes), x_user="somebody"), 403, None, None)
+    for permission in (turned | IsAdminUser, IsAdminUser | turned):
+        assert_refused(ask(view_of(permission, authenticate=classes), x_user="somebody"), 200, None, None)
+
+
+def test_permission_of_ours_may_be_widened(assert_refused: Refused) -> None:
+    """A subclass lets more callers in, with no token among them."""
+
+    class ScopeOrGet(HasScopes(GET)):  # type: ignore[misc]
+        def has_permission(self, request: Request, view: APIView) -> bool:
+            return super().has_permission(request, view) or request.method == "GET"
+
+    assert_refused(ask(view_of(ScopeOrGet)), 200, None, None)
+    assert_refused(ask(view_of(ScopeOrGet), method="post"), 401, f'{NO_TOKEN}, scope="{GET}"', Reason.MISSING_TOKEN)
+
+
+def test_permission_may_be_asked_by_hand(pool: FakeUserPool) -> None:
+    """By another's permission, or where there is no view: a plain yes or no."""
+
+    class ScopeOrKey(BasePermission):
+        def has_permission(self, request: Request, view: APIView) -> bool:
+            return HasScopes(GET)().has_permission(request, view) or "x-key" in request.headers
+
+    view = view_of(ScopeOrKey, ~(HasGroups("banned") & HasScopes(GET)) | AllowAny)
+    assert ask(view).status_code == 401
+    assert ask(view, x_key="k").status_code == 200
+    assert ask(view, pool.access_token(scopes=[GET])).status_code == 200
+    nobody: Any = Request(APIRequestFactory().get("/"))
+    assert HasScopes(GET)().has_permission(nobody, None) is False
+
+
 def test_permissions_in_a_list_are_all_demanded(pool: FakeUserPool, assert_refused: Refused) -> None:
     """One challenge names all scopes."""
     view = view_of(HasScopes(GET), HasScopes(POST))
@@ -328,12 +484,7 @@ def test_view_may_ask_for_authentication_itself(pool: FakeUserPool, assert_refus
 )
 def test_object_permission_is_the_same(pool: FakeUserPool, permission: Any, granted: bool) -> None:
     """Turned around as well."""
-
-    def get(self: APIView, request: Request) -> Response:
-        self.check_object_permissions(request, object())
-        return Response()
-
-    response = ask(view_of(permission, get=get), pool.access_token(scopes=[GET]))
+    response = ask(view_of(permission, get=look_at_one), pool.access_token(scopes=[GET]))
     assert (response.status_code == 200) is granted
 
 
@@ -434,6 +585,28 @@ def test_without_the_handler_statuses_and_401_challenges_are_right(pool: FakeUse
     with override_settings(COGNITO_GUARD={"VERIFIER": pool.verifier(fetch=down)}):
         out_of_reach = ask(view, pool.access_token())
     assert (out_of_reach.status_code, out_of_reach.headers["Retry-After"]) == (503, "1")
+
+
+# Settings
+
+IMPORTED_FIRST = """
+from django.conf import settings
+settings.configure(REST_FRAMEWORK={
+    "DEFAULT_AUTHENTICATION_CLASSES": ["cognito_guard.drf.CognitoAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["cognito_guard.drf.HasRequiredScopes"],
+    "EXCEPTION_HANDLER": "cognito_guard.drf.exception_handler",
+})
+import cognito_guard.drf
+from rest_framework.views import APIView
+print(APIView.authentication_classes == [cognito_guard.drf.CognitoAuthentication])
+"""
+
+
+def test_classes_may_be_imported_before_the_views_that_have_them_by_default() -> None:
+    """As sorted imports do: REST framework's views look for their default classes when they are imported."""
+    command = [sys.executable, "-c", IMPORTED_FIRST]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr) == ("True\n", "")
 
 
 # The schema

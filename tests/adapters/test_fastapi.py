@@ -701,6 +701,10 @@ def test_browser_brings_its_token_as_a_subprotocol(pool: FakeUserPool) -> None:
     offered = (b"sec-websocket-protocol", f"bearer, {pool.access_token()}".encode())
     assert talk(app, handshake("/", offered), HELLO)[1]["text"] == "jane"
     assert talk(app, handshake("/", (b"sec-websocket-protocol", b"bearer, junk")), HELLO) == CLOSED
+    # Some servers (wsproto) take the header out, and show it parsed.
+    parsed = handshake("/", subprotocols=["bearer", pool.access_token()])
+    assert talk(app, parsed, HELLO)[1]["text"] == "jane"
+    assert talk(app, handshake("/", subprotocols=["bearer", "junk"]), HELLO) == CLOSED
 
 
 # OpenAPI

@@ -807,6 +807,9 @@ def test_metadata_needs_no_token(app: Flask, client: FlaskClient, pool: FakeUser
     assert client.get("/api", base_url="http://localhost/.well-known/oauth-protected-resource").status_code == 200
     assert client.head(metadata.path).data == b""
     assert client.post(metadata.path).status_code == 401
+    assert client.get(metadata.path, base_url="http://localhost/api").data == metadata.document
+    assert client.get("/api", base_url="http://localhost" + metadata.path.removesuffix("/api")).status_code == 200
+    assert client.get(metadata.path + "/", base_url="http://localhost/api").status_code == 401
     challenge = f'Bearer realm="cognito", resource_metadata="{metadata.url}"'
     assert client.get("/").headers["WWW-Authenticate"] == challenge
 

@@ -112,12 +112,17 @@ def decorated(kind: str, *demands: Demand) -> BaseRoute:
     async def with_more(prefix: str, request: Request) -> Response:
         return PlainTextResponse(prefix + request.user.display_name)
 
+    class CallableEndpoint:
+        async def __call__(self, request: Request) -> Response:
+            return await whoami(request)
+
     endpoints: dict[str, Any] = {
         "async function": plain_async,
         "sync function": plain_sync,
         "class": Endpoint,
         "bound method": Resource().show,
         "partial": partial(with_more, ""),
+        "async object": requires(*demands)(CallableEndpoint()),
     }
     return Route("/", endpoints[kind])
 
@@ -127,7 +132,7 @@ def app_of(middleware: Middleware, *routes: BaseRoute) -> Starlette:
     return Starlette(routes=routes, middleware=[middleware])
 
 
-HTTP_KINDS = ["async function", "sync function", "class", "bound method", "partial"]
+HTTP_KINDS = ["async function", "sync function", "class", "bound method", "partial", "async object"]
 
 
 # @requires over http

@@ -37,6 +37,7 @@ from .contract import ask_wsgi
 
 PROPERTY = settings(deadline=None, derandomize=True, max_examples=300)
 PREFLIGHT = {"Origin": "https://app.example.com", "Access-Control-Request-Method": "PUT"}
+WELL_KNOWN = b"/.well-known/oauth-protected-resource"
 EXEMPT = ("/healthz", "/ready/now", "/größe")
 
 
@@ -367,6 +368,30 @@ def test_metadata_needs_no_token(pool: FakeUserPool) -> None:
     assert guarded.ask(metadata.path + "/").status == 401
     assert guarded.ask().challenges == [f'Bearer realm="cognito", resource_metadata="{metadata.url}"']
     assert not guarded.probe.was_reached
+
+
+@pytest.mark.parametrize(
+    "resource, path, script_name, is_served",
+    [
+        pytest.param("https://api.example.com/api", WELL_KNOWN + b"/api", "/api", True, id="root in front"),
+        pytest.param("https://api.example.com/api", b"/api", WELL_KNOWN.decode(), True, id="mounted there"),
+        pytest.param("https://api.example.com/api", WELL_KNOWN + b"/api/", "/api", False, id="more than that"),
+        pytest.param("https://api.example.com/gr%C3%B6%C3%9Fe", WELL_KNOWN + "/größe".encode(), "", True, id="UTF-8"),
+        pytest.param("https://api.example.com/gr%C3%B6%C3%9Fe", WELL_KNOWN + b"/gr\xf6\xdfe", "", False, id="latin-1"),
+        pytest.param(
+            "https://api.example.com/gr%C3%B6%C3%9Fe", "/größe".encode(), WELL_KNOWN.decode(), True, id="both"
+        ),
+    ],
+)
+def test_metadata_path_is_the_one_below_the_root_or_with_it(
+    pool: FakeUserPool, resource: str, path: bytes, script_name: str, is_served: bool
+) -> None:
+    """A server that is told the root puts it in front of well-known paths too; WSGI spells paths byte by byte."""
+    metadata = ProtectedResource(resource, authorization_servers=pool.issuer)
+    app = CognitoMiddleware(Probe(), pool.verifier(), metadata=metadata)
+    environ = create_environ() | {"PATH_INFO": path.decode("latin-1"), "SCRIPT_NAME": script_name}
+    body = b"".join(app(environ, ignore))
+    assert (body == metadata.document) is is_served
 
 
 WITHOUT_FRAMEWORKS = """
