@@ -189,6 +189,7 @@ class CognitoVerifier(PoolVerifier):
 
         Args:
             verifiers: whose token it is tells its issuer; of several for one issuer the first to accept it wins.
+                Refused by all, a token that was good for one but lacks a scope is told that.
 
         Raises:
             ConfigurationError: no verifier, or two for one issuer that know different implications of scopes.
@@ -200,22 +201,32 @@ class CognitoVerifier(PoolVerifier):
         resolve: Callable[[str], CognitoVerifier | None],
         *,
         max_verifiers: int = 1000,
+        max_token_bytes: int = MAX_TOKEN_BYTES,
         clock: Callable[[], float] = time.time,
+        timer: Callable[[], float] = time.monotonic,
     ) -> Verifier:
         """
         Return a verifier for many tenants, each with a user pool of its own.
 
+        A tenant is kept once one of its tokens was accepted, and no flood of forged tokens pushes it out.  Of the
+        others, 64 may be resolved at once and ten more a second, not counting those whose token is then accepted;
+        beyond that, their tokens raise UnavailableError.  `prefetch` does nothing: each tenant's keys are fetched with
+        its first token.
+
         Args:
             resolve: from the text of an issuer to the verifier of the tenant who has it, or None.  Anybody can have
                 it called with any text, on the thread or event loop of the request: look it up, fetch nothing.
-            max_verifiers: how many verifiers are kept; the one not used for longest is forgotten, with its keys.
+            max_verifiers: how many verifiers are kept; the one whose last good token is the oldest is forgotten, with
+                its keys.
+            max_token_bytes: the longest token that any tenant takes; longer ones are refused unread.
             clock: wall time, seconds since the epoch.
+            timer: monotonic seconds.
 
         Raises:
-            ConfigurationError: a bound that is no positive whole number; at a request, a resolved verifier that is
-                none, or of another issuer.
+            ConfigurationError: a bound that is no positive whole number, a function that is none; at a request, a
+                resolved verifier that is none, or of another issuer.
         """
-        return ByIssuer(resolve, max_verifiers=max_verifiers, clock=clock)
+        return ByIssuer(resolve, max_verifiers=max_verifiers, max_token_bytes=max_token_bytes, clock=clock, timer=timer)
 
     @property
     def user_pool(self) -> UserPool:

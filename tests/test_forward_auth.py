@@ -641,6 +641,17 @@ class TestHealth:
             keys.up()
             assert ask(ForwardAuth(keys.verifier(), proxy=proxy, rules=[ANYBODY]), READY).status == 200
 
+    def test_tenant_out_of_reach_takes_nobody_out_of_rotation(self, pool: FakeUserPool) -> None:
+        """Anybody can name a tenant whose endpoint is dead: that says nothing about the others' callers."""
+        dead = FakeUserPool("eu-west-1_Dead", client_id=pool.client_id, clock=pool.clock)
+        with pool.serve() as keys, dead.serve() as dead_keys:
+            dead_keys.down()
+            tenants = {pool.issuer: keys.verifier(), dead.issuer: dead_keys.verifier()}
+            app = ForwardAuth(CognitoVerifier.by_issuer(tenants.get), proxy="nginx", rules=[ANYBODY])
+            for tenant, status in ((pool, 200), (dead, 503)):
+                assert asked_by("nginx", app, "GET", "/", bearer(tenant.access_token())).status == status
+            assert ask(app, READY).status == 200
+
     @pytest.mark.parametrize("path", [HEALTH, READY])
     def test_client_can_not_reach_it_through_a_proxy(self, pool: FakeUserPool, path: str) -> None:
         """Behind Envoy every path of a client has the prefix before it; the other proxies ask at one path."""

@@ -28,6 +28,7 @@ from cognito_guard import (
     Requires,
     ResourceServer,
     UnavailableError,
+    Verifier,
 )
 from cognito_guard.awslambda import (
     CognitoGuard,
@@ -103,7 +104,7 @@ def on_the_wire(event: JSON, expected: Answer) -> JSON:
 class Guarded:
     """A handler that remembers its events, behind a guard."""
 
-    def __init__(self, pool: FakeUserPool, *demands: Any, verifier: CognitoVerifier | None = None, **options: Any):
+    def __init__(self, pool: FakeUserPool, *demands: Any, verifier: Verifier | None = None, **options: Any):
         self.events: list[JSON] = []
         self.guard = CognitoGuard(verifier or pool.verifier(), **options)
         self.handler = self.guard.require(*demands)(self._handle)
@@ -840,6 +841,41 @@ def test_refresh_is_over_before_the_answer(pool: FakeUserPool, wrap: type[Guarde
     assert not ask(event, None).items() >= good.items()
     # The two that were due, and the one that an unknown key ID may cause.
     assert endpoint.fetches in (2, 3)
+
+
+def any_of(*verifiers: CognitoVerifier) -> Verifier:
+    """Return a verifier that knows all of them."""
+    return CognitoVerifier.any_of(*verifiers)
+
+
+def by_issuer(*verifiers: CognitoVerifier) -> Verifier:
+    """Return a verifier for which each of them is a tenant."""
+    return CognitoVerifier.by_issuer({one.user_pool.issuers[0]: one for one in verifiers}.get)
+
+
+@pytest.mark.parametrize("join", [any_of, by_issuer])
+@pytest.mark.parametrize("wrap", [Guarded, None], ids=["guard", "authorizer"])
+def test_request_refreshes_the_keys_of_its_own_pool_alone(
+    pool: FakeUserPool, join: Callable[..., Verifier], wrap: type[Guarded] | None
+) -> None:
+    """Of several pools, the others' endpoints hold nobody up; its own refresh is over before the answer."""
+    other = FakeUserPool("us-east-1_Other", client_id=pool.client_id, clock=pool.clock)
+    timer, own, others = FakeClock(), Endpoint(pool), Endpoint(other)
+    verifier = join(pool.verifier(fetch=own, timer=timer), other.verifier(fetch=others, timer=timer))
+    ask = HttpAuthorizer(verifier) if wrap is None else wrap(pool, verifier=verifier).handler
+    good = {"isAuthorized": True} if wrap is None else {"statusCode": 200}
+    old, of_other = http_event(bearer(pool.access_token())), http_event(bearer(other.access_token()))
+    for event in (old, of_other):
+        assert ask(event, None).items() >= good.items()
+    assert (own.fetches, others.fetches) == (1, 1)
+    others.is_down = True
+    pool.rotate(publish_old=False)
+    timer.tick(601)
+    assert not ask(old, None).items() >= good.items()
+    assert ask(http_event(bearer(pool.access_token())), None).items() >= good.items()
+    assert others.fetches == 1
+    # Out of reach, its keys may serve.
+    assert ask(of_other, None).items() >= good.items()
 
 
 def test_outage_goes_unnoticed_while_the_keys_may_serve(pool: FakeUserPool) -> None:
