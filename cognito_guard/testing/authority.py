@@ -118,7 +118,10 @@ class Authority:
 
 
 def _alternative_name(host: str) -> x509.GeneralName:
-    return x509.DNSName(host) if host[0].isalpha() else x509.IPAddress(ip_address(host))
+    try:
+        return x509.IPAddress(ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
 
 
 def _name(common_name: str) -> x509.Name:

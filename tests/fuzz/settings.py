@@ -34,7 +34,9 @@ def _configured(environ: Mapping[str, str]) -> str:
         pool = CognitoVerifier.from_env(environ=environ).user_pool
     except ConfigurationError as error:
         must(error.setting and error.problem, "the name of the setting and what is wrong with it")
-        must(error.setting.lower().removeprefix(_PREFIX.lower()).upper() in _NAMES, f"a known setting: {error.setting}")
+        is_known = error.setting.lower().removeprefix(_PREFIX.lower()).upper() in _NAMES
+        is_misspelt = error.setting in environ and error.problem.startswith("no such setting; did you mean ")
+        must(is_known or is_misspelt, f"a known setting, or one that is nearly there: {error.setting}")
         raise
     must(pool.issuers, "at least one issuer")
     insecure = environ.get(f"{_PREFIX}ALLOW_INSECURE_HTTP", "").strip().lower() in ("1", "true", "yes")
