@@ -78,10 +78,10 @@ BEFORE_POLICY = BEFORE_KEYS | {
 PIECE = 12
 
 
-@pytest.fixture(scope="module")
-def verifier() -> CognitoVerifier:
-    """Return one verifier for all: what one token leaves behind must be of no use to the next."""
-    return POOL.verifier()
+@pytest.fixture(scope="module", params=[pytest.param(4096, id="remembering"), pytest.param(0, id="forgetting")])
+def verifier(request: pytest.FixtureRequest) -> CognitoVerifier:
+    """Return one verifier for all, with and without the cache: what a token leaves behind is of no use to the next."""
+    return POOL.verifier(token_cache_size=request.param)
 
 
 def verdict(verifier: CognitoVerifier, token: str) -> Reason | None:
