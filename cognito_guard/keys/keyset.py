@@ -11,12 +11,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.hashes import SHA256, SHA512
+from cryptography.hazmat.primitives.hashes import SHA256, SHA512, HashAlgorithm
 
 from ..errors import CognitoGuardError, InvalidSignatureError
 from ..tokens.jws import MAX_KEY_ID_CHARS, NotStrictError, decode_base64url, is_array, json_object
@@ -29,8 +29,6 @@ MAX_RSA_BITS = 8192
 """A check takes the square of it: a 64 Ki-bit key would be a denial of service."""
 
 _PADDING = PKCS1v15()
-_HASH = SHA256()
-_LONG_HASH = SHA512()
 _PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 _MIN_EXPONENT = 65537
 _MAX_EXPONENT = 2**32 - 1
@@ -45,19 +43,21 @@ class Key:
 
     __slots__ = ("_public_key", "kid")
 
+    _hash: ClassVar[HashAlgorithm] = SHA256()
+
     def __init__(self, kid: str, public_key: RSAPublicKey) -> None:
         self.kid: str = kid
         self._public_key = public_key
 
     def check_signature(self, signature: bytes, message: bytes) -> None:
         """
-        Check an RS256 signature (RFC 7518 §3.3).
+        Check a signature: RS256, unless a subclass says otherwise (RFC 7518 §3.3).
 
         Raises:
             InvalidSignatureError: it is not this key's signature of the message.
         """
         try:
-            self._public_key.verify(signature, message, _PADDING, _HASH)
+            self._public_key.verify(signature, message, _PADDING, self._hash)
         except InvalidSignature as cause:
             raise InvalidSignatureError from cause
 
@@ -82,17 +82,7 @@ class RS512Key(Key):
 
     __slots__ = ()
 
-    def check_signature(self, signature: bytes, message: bytes) -> None:
-        """
-        Check an RS512 signature (RFC 7518 §3.3).
-
-        Raises:
-            InvalidSignatureError: it is not this key's signature of the message.
-        """
-        try:
-            self._public_key.verify(signature, message, _PADDING, _LONG_HASH)
-        except InvalidSignature as cause:
-            raise InvalidSignatureError from cause
+    _hash: ClassVar[HashAlgorithm] = SHA512()
 
 
 RSAAlgorithmName = Literal["RS256", "RS512"]
