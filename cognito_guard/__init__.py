@@ -24,6 +24,7 @@ from .errors import (
     Reason,
     RefusalError,
     RequirementNotMetError,
+    RevokedTokenError,
     StepUpRequiredError,
     UnavailableError,
     UnknownKeyError,
@@ -35,6 +36,7 @@ from .metadata import ProtectedResource
 from .pool import UserPool
 from .principal import Actor, Principal
 from .requires import Requirement, Requires
+from .revocations import RevocationList, Revocations
 from .scopes import ResourceServer
 from .tokens.credentials import cookie, header, websocket_subprotocol
 from .tokens.policy import ANY_CLIENT
@@ -70,6 +72,9 @@ __all__ = [
     "RequirementNotMetError",
     "Requires",
     "ResourceServer",
+    "RevocationList",
+    "Revocations",
+    "RevokedTokenError",
     "StepUpRequiredError",
     "UnavailableError",
     "UnknownKeyError",

@@ -12,14 +12,15 @@ CognitoGuardError                          never raised directly
    │  │  ├─ UnsupportedAlgorithmError
    │  │  ├─ UnknownKeyError
    │  │  ├─ InvalidSignatureError
-   │  │  └─ InvalidClaimError
-   │  │     ├─ ExpiredTokenError
-   │  │     └─ ImmatureTokenError
+   │  │  ├─ InvalidClaimError
+   │  │  │  ├─ ExpiredTokenError
+   │  │  │  └─ ImmatureTokenError
+   │  │  └─ RevokedTokenError
    │  └─ StepUpRequiredError
    ├─ AuthorizationError                   never raised directly: the caller is known, and may not
    │  ├─ InsufficientScopeError
    │  └─ RequirementNotMetError
-   └─ UnavailableError                     nobody's fault: keys are out of reach
+   └─ UnavailableError                     nobody's fault: keys or revocations are out of reach
 
 No message, attribute or repr holds a token, a claim value or any part of a request: an attacker
 writes those, and a token in a log is a login.  This module knows no HTTP and imports nothing of ours.
@@ -88,6 +89,8 @@ class Reason(StrEnum):
     """Issued longer ago than the configured maximum age."""
     LIFETIME_TOO_LONG = "lifetime_too_long"
     """`exp` minus `iat` is above the configured maximum."""
+    REVOKED = "revoked"
+    """The application's own revocations hold the token, its sign-in, its user or its client."""
 
     STALE_AUTHENTICATION = "stale_authentication"
     """The user authenticated longer ago than the operation allows."""
@@ -113,6 +116,8 @@ class Reason(StrEnum):
 
     KEYS_UNAVAILABLE = "keys_unavailable"
     """No usable verification key is held and the key endpoint is out of reach."""
+    REVOCATIONS_UNAVAILABLE = "revocations_unavailable"
+    """The application's own revocations are out of reach."""
 
 
 class CognitoGuardError(Exception):
@@ -229,6 +234,13 @@ class ImmatureTokenError(InvalidClaimError):
     """Say that the token's time has not come: `nbf`, or an `iat` in the future."""
 
 
+class RevokedTokenError(InvalidTokenError):
+    """Say that the token was revoked before its time was over."""
+
+    def __init__(self) -> None:
+        super().__init__(Reason.REVOKED, "the token has been revoked")
+
+
 class StepUpRequiredError(AuthenticationError):
     """
     Say that the operation needs a more recent or a stronger authentication (RFC 9470).
@@ -267,7 +279,7 @@ class RequirementNotMetError(AuthorizationError):
 
 class UnavailableError(RefusalError):
     """
-    Say that no verdict is possible now: the keys are out of reach.
+    Say that no verdict is possible now: the keys, or the revocations, are out of reach.
 
     Attributes:
         retry_after: seconds after which trying again makes sense.
@@ -275,8 +287,13 @@ class UnavailableError(RefusalError):
 
     retryable: ClassVar[bool] = True
 
-    def __init__(self, retry_after: float) -> None:
-        super().__init__(Reason.KEYS_UNAVAILABLE, "the verification keys are out of reach")
+    def __init__(
+        self,
+        retry_after: float,
+        reason: Reason = Reason.KEYS_UNAVAILABLE,
+        message: str = "the verification keys are out of reach",
+    ) -> None:
+        super().__init__(reason, message)
         self.retry_after = retry_after
 
 

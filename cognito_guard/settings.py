@@ -14,8 +14,9 @@ from typing import Any, cast
 
 from .errors import ConfigurationError
 
-# More would quietly become a way to turn expiry off.
-_MAX_LEEWAY = 300.0
+MAX_LEEWAY = 300.0
+"""Seconds; more would quietly become a way to turn expiry off."""
+
 _ENV_PREFIX = "COGNITO_"
 # Others have variables of that prefix too: COGNITO_USER_POOL_ARN and COGNITO_DOMAIN are no mistakes.
 _MISSPELT = 0.91
@@ -25,7 +26,7 @@ _SECONDS = ("leeway", "max_token_age", "max_token_lifetime")
 _WHOLE = ("max_token_bytes", "token_cache_size")
 _FLAGS = ("allow_insecure_http",)
 # What only code can say: documents, objects, functions.
-_OBJECTS = ("implies", "jwks", "schedule", "fetch", "clock", "timer")
+_OBJECTS = ("implies", "jwks", "revocations", "schedule", "fetch", "clock", "timer")
 _NAMES = (*_PLAIN, *_SEVERAL, *_SECONDS, *_WHOLE, *_FLAGS, *_OBJECTS)
 _REQUIRED = ("user_pool_id", "client_id")
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,18}")
@@ -77,7 +78,7 @@ def check_leeway(leeway: object) -> None:
     Raises:
         ConfigurationError: as `check_seconds` does.
     """
-    check_seconds("leeway", leeway, at_most=_MAX_LEEWAY)
+    check_seconds("leeway", leeway, at_most=MAX_LEEWAY)
 
 
 def arguments_from_mapping(settings: Mapping[str, Any], **given: Any) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 The front door: a token goes in, a principal comes out.
 
 Policy, keys, the clock and the pure checks are put together here in the order in which they must run:
-shape, header, issuer, key, signature, claims, client.  Each step is the reason why the next one is safe.
+shape, header, issuer, key, signature, claims, client, revocations.  Each step is the reason why the next one is safe.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from .keys.source import key_source
 from .pool import IssuerFormat, UserPool
 from .principal import Principal, principal_of
 from .requires import Requires
+from .revocations import RevocationCheck, Revocations
 from .routing import AnyOf, ByIssuer
 from .scopes import SCOPE, closure, names
 from .settings import arguments_from_env, arguments_from_mapping, several
@@ -66,6 +67,7 @@ class CognitoVerifier(PoolVerifier):
         max_token_age: float | None = None,
         max_token_lifetime: float | None = None,
         max_token_bytes: int = MAX_TOKEN_BYTES,
+        revocations: Revocations | None = None,
         token_cache_size: int = 4096,
         schedule: RefreshSchedule = RefreshSchedule(),  # noqa: B008  (frozen)
         fetch: Fetch | None = None,
@@ -95,6 +97,8 @@ class CognitoVerifier(PoolVerifier):
             max_token_age: accept tokens only for so many seconds after `iat`, however late `exp` is.
             max_token_lifetime: accept only tokens that live at most so many seconds.
             max_token_bytes: refuse longer tokens unread.
+            revocations: is asked at each request whether the token was revoked: a RevocationList, or a store of your
+                own; where it fails, requests are answered with 503.
             token_cache_size: how many verified tokens are remembered, at up to 3 KB each; 0 for none.
             schedule: how long keys are trusted and how often they are asked for.
             fetch: gets a document in place of HTTPSFetch.
@@ -130,6 +134,7 @@ class CognitoVerifier(PoolVerifier):
         self._max_token_bytes = max_token_bytes
         self._floor = Requires(scopes=floor) if floor else None
         self._implied = closure(implies)
+        self._revocations = None if revocations is None else RevocationCheck(revocations)
         self._clock = clock
         self._keys = key_source(self._pool, jwks, jwks_uri, schedule, fetch, timer)
         self._known_headers: dict[bytes, str] = {}
@@ -254,10 +259,16 @@ class CognitoVerifier(PoolVerifier):
         if seen is not None:
             key = self._keys.held(seen.key.kid) or self._keys.get(seen.principal.issuer, seen.key.kid)
             if key is seen.key or seen.is_under(key):
-                return self._again(seen)
+                principal = self._again(seen)
+                if self._revocations is not None:
+                    self._revocations.check(principal)
+                return principal
         unverified, issuer = self._read(token)
         key = self._keys.held(unverified.kid) or self._keys.get(issuer, unverified.kid)
-        return self._judge(unverified, key, digest)
+        principal = self._judge(unverified, key)
+        if self._revocations is not None:
+            self._revocations.check(principal)
+        return self._admit(principal, unverified, key, digest)
 
     async def averify(self, token: str) -> Principal:
         """Verify a token as `verify` does, without blocking the event loop (asyncio)."""
@@ -265,10 +276,16 @@ class CognitoVerifier(PoolVerifier):
         if seen is not None:
             key = self._keys.held(seen.key.kid) or await self._keys.aget(seen.principal.issuer, seen.key.kid)
             if key is seen.key or seen.is_under(key):
-                return self._again(seen)
+                principal = self._again(seen)
+                if self._revocations is not None:
+                    await self._revocations.acheck(principal)
+                return principal
         unverified, issuer = self._read(token)
         key = self._keys.held(unverified.kid) or await self._keys.aget(issuer, unverified.kid)
-        return self._judge(unverified, key, digest)
+        principal = self._judge(unverified, key)
+        if self._revocations is not None:
+            await self._revocations.acheck(principal)
+        return self._admit(principal, unverified, key, digest)
 
     def granted_scopes(self, principal: Principal) -> frozenset[str]:
         """Return the caller's scopes and those that they imply."""
@@ -292,16 +309,19 @@ class CognitoVerifier(PoolVerifier):
             raise wrong_issuer()
         return unverified, issuer
 
-    def _judge(self, unverified: UnverifiedToken, key: Key, digest: bytes | None) -> Principal:
+    def _judge(self, unverified: UnverifiedToken, key: Key) -> Principal:
         key.check_signature(unverified.signature, unverified.signing_input)
         if unverified.header_segment not in self._known_headers:
             self._remember_header(unverified)
         claims = unverified.claims
         self._policy.check(claims, self._clock())
-        principal = principal_of(claims, self._pool.user_pool_id)
+        return principal_of(claims, self._pool.user_pool_id)
+
+    def _admit(self, principal: Principal, unverified: UnverifiedToken, key: Key, digest: bytes | None) -> Principal:
         if self._floor is not None:
             self.authorize(principal, self._floor)
         if digest is not None:
+            claims = unverified.claims
             self._memo.put(digest, Verified(principal, claims, key, self._policy.surely_in_time(claims)))
         return principal
 

@@ -41,7 +41,8 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "settings",
     ),
     "time and threads": (
-        *("keys.fetch", "keys.remote", "keys.settings", "keys.source", "routing", "verifier"),
+        *("keys.fetch", "keys.remote", "keys.settings", "keys.source"),
+        *("revocations", "routing", "verifier"),
         *("alb", "identity_pool"),
     ),
     "http": ("metadata", "challenge", "guard"),

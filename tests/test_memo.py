@@ -28,6 +28,7 @@ from cognito_guard import (
     Reason,
     RefreshSchedule,
     RefusalError,
+    RevocationList,
     UnavailableError,
     UnknownKeyError,
 )
@@ -349,15 +350,17 @@ STEPS: st.SearchStrategy[tuple[str, Any]] = st.one_of(
     st.tuples(st.just("withdraw"), st.none()),
     st.tuples(st.just("mint"), st.sampled_from([30, 600, 3_600])),
     st.tuples(st.just("outage"), st.booleans()),
+    st.tuples(st.just("revoke"), st.integers(0, 3)),
 )
 
 
 @given(history=st.lists(STEPS, max_size=40))
 @settings(deadline=None, derandomize=True, max_examples=60)
 def test_cached_verifier_answers_as_one_without_a_cache(history: list[tuple[str, Any]]) -> None:
-    """Over any history of tokens, clocks, rotations, withdrawals and outages, at any moment."""
+    """Over any history of tokens, clocks, rotations, withdrawals, outages and revocations, at any moment."""
     clock = FakeClock()
     pool = FakeUserPool(clock=clock)
+    revocations = RevocationList(clock=clock, timer=clock)
     is_down = [False]
 
     def fetch(uri: str, timeout: float) -> bytes:
@@ -374,7 +377,9 @@ def test_cached_verifier_answers_as_one_without_a_cache(history: list[tuple[str,
             # A refresh that nobody waits for would end at another moment for each of the two.
             settled()
 
-    cached, plain = (pool.verifier(timer=clock, fetch=fetch, token_cache_size=size) for size in (2, 0))
+    cached, plain = (
+        pool.verifier(timer=clock, fetch=fetch, revocations=revocations, token_cache_size=size) for size in (2, 0)
+    )
     tokens: list[str] = [pool.access_token(username=f"user{number}", expires_in=3_600) for number in range(3)]
     for step, value in history:
         if step == "verify":
@@ -389,6 +394,8 @@ def test_cached_verifier_answers_as_one_without_a_cache(history: list[tuple[str,
             pool.withdraw()
         elif step == "mint":
             tokens.append(pool.access_token(username=f"user{len(tokens)}", expires_in=value))
+        elif step == "revoke":
+            revocations.revoke_user(pool.user_pool_id, pool.subject(f"user{value}"))
         else:
             is_down[0] = value
 

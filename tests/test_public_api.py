@@ -79,6 +79,7 @@ def test_verifier_is_constructed_as_ever() -> None:
         "max_token_age": None,
         "max_token_lifetime": None,
         "max_token_bytes": 16384,
+        "revocations": None,
         "token_cache_size": 4096,
         "schedule": RefreshSchedule(fresh_for=600, stale_for=14400, cooldown=10, burst=2, backoff=1, deadline=3),
         "fetch": None,
@@ -130,6 +131,7 @@ def test_reasons_are_never_renamed() -> None:
         "ISSUED_IN_FUTURE": "issued_in_future",
         "TOO_OLD": "too_old",
         "LIFETIME_TOO_LONG": "lifetime_too_long",
+        "REVOKED": "revoked",
         "STALE_AUTHENTICATION": "stale_authentication",
         "WEAK_AUTHENTICATION": "weak_authentication",
         "INSUFFICIENT_SCOPE": "insufficient_scope",
@@ -141,6 +143,7 @@ def test_reasons_are_never_renamed() -> None:
         "EXCLUDED": "excluded",
         "NOT_ADMITTED": "not_admitted",
         "KEYS_UNAVAILABLE": "keys_unavailable",
+        "REVOCATIONS_UNAVAILABLE": "revocations_unavailable",
     }
     assert f"{Reason.EXPIRED}" == str(Reason.EXPIRED) == "expired"
 

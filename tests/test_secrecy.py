@@ -70,6 +70,8 @@ from cognito_guard import (
     RequirementNotMetError,
     Requires,
     ResourceServer,
+    RevocationList,
+    RevokedTokenError,
     StepUpRequiredError,
     UnavailableError,
     UnknownKeyError,
@@ -269,6 +271,23 @@ def _broken_fetch(uri: str, timeout: float) -> bytes:
     raise OSError(f"{CANARY} {uri} {timeout}")
 
 
+class Revoked:
+    """Hold everybody's token for revoked, or be broken."""
+
+    def __init__(self, broken: bool = False) -> None:
+        self._broken = broken
+
+    def is_revoked(self, principal: Principal) -> bool:
+        """Revoke, or fail with an error that quotes what it was asked."""
+        if self._broken:
+            raise LookupError(f"{principal.jwt_id} {principal.claims}")
+        return True
+
+    async def ais_revoked(self, principal: Principal) -> bool:
+        """Do the same."""
+        return self.is_revoked(principal)
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """
@@ -310,6 +329,7 @@ REFUSED: Mapping[Reason, Case] = {
     Reason.ISSUED_IN_FUTURE: Case(_aged(-60, "iat")),
     Reason.TOO_OLD: Case(_aged(600, "iat"), verifier={"max_token_age": 60}),
     Reason.LIFETIME_TOO_LONG: Case(GOOD, verifier={"max_token_lifetime": 60}),
+    Reason.REVOKED: Case(GOOD, verifier={"revocations": Revoked()}),
     Reason.STALE_AUTHENTICATION: Case(_aged(600, "auth_time"), Requires(max_age=60)),
     Reason.WEAK_AUTHENTICATION: Case(_values("Bearer TOKEN", acr=CANARY), Requires(acr="urn:two-factors")),
     Reason.INSUFFICIENT_SCOPE: Case(_values("Bearer TOKEN", scope=CANARY), Requires(scopes=GET)),
@@ -320,6 +340,7 @@ REFUSED: Mapping[Reason, Case] = {
     Reason.PREDICATE_REFUSED: Case(GOOD, Requires(predicate=lambda _: False)),
     Reason.EXCLUDED: Case(GOOD, ~Requires(client_id="1h57kf5cpq17m0eml12example")),
     Reason.KEYS_UNAVAILABLE: Case(GOOD, verifier={"fetch": _broken_fetch}),
+    Reason.REVOCATIONS_UNAVAILABLE: Case(GOOD, verifier={"revocations": Revoked(broken=True)}),
 }
 EVERY_REASON = [pytest.param(reason, id=reason.value) for reason in REFUSED]
 TOKEN_FROM = (header(), cookie(COOKIE), websocket_subprotocol())
@@ -781,6 +802,14 @@ def challenge(pool: FakeUserPool) -> Any:
     return challenge_for(refused(Reason.INSUFFICIENT_SCOPE)(pool), realm="orders")
 
 
+def revoked(pool: FakeUserPool) -> object:
+    """Return revocations that hold marked names."""
+    principal, revocations = caller(pool), RevocationList()
+    revocations.revoke_token(pool.user_pool_id, str(principal.jwt_id))
+    revocations.revoke_user(pool.user_pool_id, principal.subject)
+    return revocations
+
+
 def entered(pool: FakeUserPool) -> object:
     """Return what Starlette's users find in a request."""
     scope = connection()
@@ -829,6 +858,8 @@ SHOWN: Mapping[object, Callable[[FakeUserPool], object]] = {
     FetchError: lambda _: FetchError("the key endpoint answered 500", retry_after=1.0),
     HTTPSFetch: lambda _: HTTPSFetch(),
     ImmatureTokenError: refused(Reason.NOT_YET_VALID),
+    RevocationList: revoked,
+    RevokedTokenError: refused(Reason.REVOKED),
     InsufficientScopeError: refused(Reason.INSUFFICIENT_SCOPE),
     InvalidClaimError: refused(Reason.MALFORMED_CLAIM),
     InvalidRequestError: refused(Reason.MALFORMED_HEADER),
@@ -901,6 +932,7 @@ NEVER_MADE = {
     RefusalError,
     Requirement,
     cognito_guard.Fetch,
+    cognito_guard.Revocations,
     CognitoRequest,
     OptionalCognitoRequest,
 }

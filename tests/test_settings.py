@@ -260,7 +260,7 @@ def test_no_variable_stands_in_a_signature() -> None:
 
 def test_what_only_code_can_say_has_no_variable() -> None:
     """Documents, objects and functions; nothing of the kind is read out of text."""
-    code = {"implies", "jwks", "schedule", "fetch", "clock", "timer"}
+    code = {"implies", "jwks", "revocations", "schedule", "fetch", "clock", "timer"}
     environ = {f"COGNITO_{name.upper()}": "1" for name in PARAMETERS}
     assert set(PARAMETERS) - set(arguments_from_env(environ)) == code
 

@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 import pytest
 import uvicorn
 
-from cognito_guard import CognitoVerifier, FetchError, Reason, RefreshSchedule
+from cognito_guard import CognitoVerifier, FetchError, Principal, Reason, RefreshSchedule, RevocationList
 from cognito_guard.testing import ABSENT, FakeClock, FakeUserPool
 
 from . import (
@@ -130,6 +130,18 @@ class Keys:
         return self._pool.fetch(uri, timeout)
 
 
+class Revocations(RevocationList):
+    """The application's revocations, which can be out of reach."""
+
+    is_down = False
+
+    def is_revoked(self, principal: Principal) -> bool:
+        """Answer the verifier."""
+        if self.is_down:
+            raise ConnectionError
+        return super().is_revoked(principal)
+
+
 # Applications take their time to build, and Django serves one at a time: each is built once, on a pool of its own,
 # and the tests leave it as able to serve as they found it.
 
@@ -161,10 +173,17 @@ def keys(pool: FakeUserPool) -> Keys:
 
 
 @pytest.fixture(scope="module")
-def verifier(pool: FakeUserPool, keys: Keys, clock: FakeClock) -> CognitoVerifier:
+def revocations(pool: FakeUserPool, clock: FakeClock) -> Revocations:
+    """Return the revocations that a driver's verifier asks for."""
+    del pool
+    return Revocations(clock=clock, timer=clock)
+
+
+@pytest.fixture(scope="module")
+def verifier(pool: FakeUserPool, keys: Keys, revocations: Revocations, clock: FakeClock) -> CognitoVerifier:
     """Return a verifier that waits for fresh keys rather than use stale ones."""
     schedule = RefreshSchedule(fresh_for=FRESH_FOR, stale_for=0)
-    return pool.verifier(fetch=keys, timer=clock, schedule=schedule)
+    return pool.verifier(fetch=keys, timer=clock, schedule=schedule, revocations=revocations)
 
 
 @pytest.fixture(scope="module")
@@ -577,6 +596,30 @@ def test_token_of_a_withdrawn_key_is_refused(
     assert_served(driver.request("GET", "/me", headers), seen()(pool))
     withdrawal()
     assert_refused(driver.request("GET", "/me", headers), BAD_TOKEN)
+
+
+def test_revoked_token_is_refused(
+    driver: Driver, pool: FakeUserPool, verifier: CognitoVerifier, revocations: Revocations
+) -> None:
+    """What was good turns bad when the application revokes it, on routes for anybody too."""
+    token = pool.access_token()
+    assert_served(driver.request("GET", "/me", [bearer(token)]), seen()(pool))
+    revocations.revoke_token(pool.user_pool_id, str(verifier.verify(token).jwt_id))
+    for path in ("/me", "/optional"):
+        assert_refused(driver.request("GET", path, [bearer(token)]), BAD_TOKEN)
+    assert_served(driver.request("GET", "/me", user()(pool)), seen()(pool))
+
+
+def test_revocations_out_of_reach_are_nobodys_fault(
+    driver: Driver, pool: FakeUserPool, revocations: Revocations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is let in unasked, and nobody refused for good."""
+    headers = user()(pool)
+    with monkeypatch.context() as patch:
+        patch.setattr(revocations, "is_down", True)
+        for path in ("/me", "/optional"):
+            assert_refused(driver.request("GET", path, headers), UNAVAILABLE)
+    assert_served(driver.request("GET", "/me", headers), seen()(pool))
 
 
 def test_token_that_expires_is_refused(driver: Driver, pool: FakeUserPool, clock: FakeClock) -> None:

@@ -1,0 +1,211 @@
+"""
+Tokens that are over before their time: signed out, stolen, of a user who was disabled.
+
+Cognito tells a resource server of none of this, and its tokens stay good until they expire.  Whoever calls
+RevokeToken, GlobalSignOut or AdminDisableUser knows, and says so here; what is known is asked at each request, also
+of a token seen before.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from .errors import ConfigurationError, Reason, RevokedTokenError, UnavailableError
+from .forksafe import ForkSafe
+from .principal import Principal
+from .settings import MAX_LEEWAY, check_seconds
+
+# A user pool lets its tokens live for a day at most, a refresh token may be used for a minute after it was rotated, and
+# a verifier's leeway comes on top.
+_KEPT_FOR = 24 * 60 * 60.0 + 60.0 + MAX_LEEWAY
+_SWEEP_EVERY = 60.0
+_RETRY_AFTER = 1.0
+_log = logging.getLogger("cognito_guard.revocations")
+
+
+class Revocations(Protocol):
+    """Know which tokens were revoked: a RevocationList, or a store that several processes share."""
+
+    def is_revoked(self, principal: Principal) -> bool:
+        """Tell whether the principal's token was revoked; may block, and raise anything where that can't be told."""
+        ...
+
+    async def ais_revoked(self, principal: Principal) -> bool:
+        """Tell what `is_revoked` does, without blocking the event loop."""
+        ...
+
+
+class RevocationCheck:
+    """Ask for revocations, and fail closed: where they are out of reach there is no verdict."""
+
+    def __init__(self, revocations: Revocations) -> None:
+        """
+        Take who is asked.
+
+        Raises:
+            ConfigurationError: it can't be asked.
+        """
+        for method in ("is_revoked", "ais_revoked"):
+            if not callable(getattr(revocations, method, None)):
+                raise ConfigurationError("revocations", f"expected an object with a method {method}")
+        self._revocations = revocations
+        self._failing = False
+
+    def check(self, principal: Principal) -> None:
+        """
+        Ask whether a token was revoked.
+
+        Raises:
+            RevokedTokenError: it was.
+            UnavailableError: that can't be told now.
+            ConfigurationError: the answer is neither True nor False.
+        """
+        answer: object
+        try:
+            answer = self._revocations.is_revoked(principal)
+        except Exception as error:  # anybody's code
+            answer = error
+        self._judge(answer)
+
+    async def acheck(self, principal: Principal) -> None:
+        """Ask as `check` does, without blocking the event loop."""
+        answer: object
+        try:
+            answer = await self._revocations.ais_revoked(principal)
+        except Exception as error:  # anybody's code
+            answer = error
+        self._judge(answer)
+
+    def _judge(self, answer: object) -> None:
+        if isinstance(answer, Exception):
+            # Without a cause: its message may quote what was asked for.
+            raise self._failed(answer)
+        if self._failing:
+            self._failing = False
+            _log.info("asking for revocations works again")
+        if answer is True:
+            raise RevokedTokenError
+        # None, of a method that forgot to return, or a coroutine that nobody awaited, must not pass for "no".
+        if answer is not False:
+            raise ConfigurationError("revocations", f"expected True or False, got {type(answer).__name__}")
+
+    def _failed(self, error: Exception) -> UnavailableError:
+        if not self._failing:
+            self._failing = True
+            problem = type(error).__name__
+            _log.warning("asking for revocations failed: %s", problem, extra={"problem": problem})
+        retry_after = error.retry_after if isinstance(error, UnavailableError) else _RETRY_AFTER
+        return UnavailableError(retry_after, Reason.REVOCATIONS_UNAVAILABLE, "the revocations are out of reach")
+
+
+class _Entry(NamedTuple):
+    issued_until: float
+    kept_until: float
+
+
+_NEVER = _Entry(-math.inf, -math.inf)
+
+
+class RevocationList(ForkSafe):
+    """
+    Hold the revocations of one process, for as long as any token that they concern could still be accepted.
+
+    Shared by threads and event loops.  Each process has its own: an application of several needs a store that all of
+    them can ask.  Say it here first and to Cognito afterwards, so that no request comes in between.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.time, timer: Callable[[], float] = time.monotonic) -> None:
+        """
+        Begin with nothing revoked.
+
+        Args:
+            clock: wall time, seconds since the epoch.
+            timer: monotonic seconds.
+        """
+        self._clock = clock
+        self._timer = timer
+        self._swept_at = timer()
+        # Readers take no lock: a look into one dictionary, which no change leaves half done.
+        self._entries: dict[tuple[str, str, str], _Entry] = {}
+        super().__init__()
+
+    def revoke_token(self, user_pool_id: str, jwt_id: str) -> None:
+        """Revoke one token, by its `jti`; the sign-in that it comes from can still refresh it."""
+        self._enter("jwt_id", user_pool_id, jwt_id)
+
+    def revoke_session(self, user_pool_id: str, origin_jti: str) -> None:
+        """
+        Revoke every token of one sign-in, refreshed ones too, by its `origin_jti`.
+
+        That is what RevokeToken does to the refresh token.  Tokens of an app client whose token revocation is turned
+        off carry no `origin_jti`, and are revoked by user.
+        """
+        self._enter("origin_jti", user_pool_id, origin_jti)
+
+    def revoke_user(self, user_pool_id: str, subject: str, *, issued_until: float | None = None) -> None:
+        """
+        Revoke every token that a user was issued so far, as GlobalSignOut and AdminDisableUser do to refresh tokens.
+
+        Args:
+            user_pool_id: the user pool.
+            subject: the user's `sub`; a name can change hands.
+            issued_until: wall time, seconds since the epoch, in place of now: later tokens are not concerned.
+        """
+        self._enter("subject", user_pool_id, subject, issued_until)
+
+    def revoke_client(self, user_pool_id: str, client_id: str, *, issued_until: float | None = None) -> None:
+        """Revoke, as `revoke_user` does, what was issued to an app client, such as one whose secret leaked."""
+        self._enter("client_id", user_pool_id, client_id, issued_until)
+
+    def revoke_pool(self, user_pool_id: str, *, issued_until: float | None = None) -> None:
+        """Revoke, as `revoke_user` does, what a user pool has issued at all."""
+        self._enter("user_pool_id", user_pool_id, user_pool_id, issued_until)
+
+    def is_revoked(self, principal: Principal) -> bool:
+        """Tell whether the principal's token was revoked; takes no lock."""
+        entries, pool = self._entries, principal.user_pool_id
+        if not entries:
+            return False
+        if ("jwt_id", pool, principal.jwt_id) in entries or ("origin_jti", pool, principal.origin_jti) in entries:
+            return True
+        named = (("subject", pool, principal.subject), ("client_id", pool, principal.client_id))
+        found = (entries.get(name) for name in (*named, ("user_pool_id", pool, pool)))
+        # Up to and with that second: what was issued within it may be what was meant.
+        return any(entry is not None and principal.issued_at <= entry.issued_until for entry in found)
+
+    async def ais_revoked(self, principal: Principal) -> bool:
+        """Tell what `is_revoked` does."""
+        return self.is_revoked(principal)
+
+    def _enter(self, kind: str, user_pool_id: str, name: str, issued_until: float | None = None) -> None:
+        for argument, value in (("user_pool_id", user_pool_id), (kind, name)):
+            if not isinstance(value, str) or not value:
+                raise ConfigurationError(argument, "expected a non-empty string")
+        clock = self._clock()
+        if issued_until is None:
+            issued_until = clock
+        check_seconds("issued_until", issued_until)
+        with self._lock:
+            now = self._timer()
+            self._sweep(now)
+            before = self._entries.get((kind, user_pool_id, name), _NEVER)
+            self._entries[kind, user_pool_id, name] = _Entry(
+                issued_until=max(issued_until, before.issued_until),
+                kept_until=max(now + max(0.0, issued_until - clock) + _KEPT_FOR, before.kept_until),
+            )
+
+    def _sweep(self, now: float) -> None:
+        """Forget what no token can meet any more; now and then, as that looks at every entry."""
+        if now - self._swept_at >= _SWEEP_EVERY:
+            self._entries = {name: entry for name, entry in self._entries.items() if entry.kept_until > now}
+            self._swept_at = now
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __repr__(self) -> str:
+        return f"<RevocationList {len(self)} entries>"
