@@ -54,6 +54,7 @@ PRINTED = {
         '401 Bearer realm="cognito", error="invalid_token"',
     ]
     * 2,
+    "sign_out": ["hello jane", "bye", "401", "hello jane"],
     "srp_sign_in": [
         "AccessToken 200 hello jane",
         ('IdToken 401 Bearer realm="cognito", error="invalid_token", error_description="The token is not valid here"'),

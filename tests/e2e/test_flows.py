@@ -15,11 +15,11 @@ from typing import Any
 import httpx
 import pytest
 
-from cognito_guard import Reason
+from cognito_guard import Reason, RevocationList
 
 from .answers import assert_answer, assert_refused, insufficient_scope
 from .emulators import REGION, ClientError, Emulator, Flow, SeededPool, aws_client, tokens_of
-from .guarded_api import bearer
+from .guarded_api import bearer, guarded_api, settings_for
 from .guards import Caller, Guards, Judge, member, shown_claims
 from .lambda_triggers import ANSWER, ATTEMPTS, QUESTION
 from .oauth import ask_for_tokens
@@ -329,6 +329,36 @@ def test_revoke_token(pool: SeededPool, judge: Judge) -> None:
     with pytest.raises(ClientError, match="NotAuthorizedException"):
         pool.cognito.get_user(AccessToken=tokens.access)
     judge(tokens, newcomer_at(pool, username, subject))
+
+
+def test_sign_out_that_the_application_takes_note_of(pool: SeededPool, caplog: pytest.LogCaptureFixture) -> None:
+    """What it says to its own revocations counts with the next request, and for that user alone."""
+    username, subject = pool.newcomer()
+    tokens = pool.sign_in(username=username)
+    signed_out = RevocationList()
+    with guarded_api({**settings_for(pool), "token_use": ["access", "id"], "revocations": signed_out}) as api:
+        for token in (tokens.access, tokens.id):
+            assert api.get("/me", token).status_code == httpx.codes.OK
+        signed_out.revoke_user(pool.user_pool_id, subject)
+        pool.cognito.global_sign_out(AccessToken=tokens.access)
+        for token in (tokens.access, tokens.id):
+            assert_refused(api, token, Reason.REVOKED, caplog)
+        assert api.get("/me", pool.sign_in().access).status_code == httpx.codes.OK
+
+
+@only_on("ministack")
+def test_session_that_the_application_revokes(pool: SeededPool, caplog: pytest.LogCaptureFixture) -> None:
+    """By its `origin_jti`, with what it was refreshed to; another session of the same user goes on."""
+    username, _ = pool.newcomer()
+    tokens, other = pool.sign_in(username=username), pool.sign_in(username=username)
+    refreshed = pool.refresh(tokens.refresh)
+    revoked = RevocationList()
+    with guarded_api({**settings_for(pool), "revocations": revoked}) as api:
+        revoked.revoke_session(pool.user_pool_id, claims_of(tokens.access)["origin_jti"])
+        pool.cognito.revoke_token(ClientId=pool.web_client_id, Token=tokens.refresh)
+        for token in (tokens.access, refreshed.access):
+            assert_refused(api, token, Reason.REVOKED, caplog)
+        assert api.get("/me", other.access).status_code == httpx.codes.OK
 
 
 # -- groups, and tokens of elsewhere
