@@ -25,9 +25,10 @@ from .pool import IssuerFormat, UserPool
 from .principal import Principal, principal_of
 from .requires import Requires
 from .revocations import RevocationCheck, Revocations
-from .routing import AnyOf, ByIssuer
+from .routing import AnyOf
 from .scopes import SCOPE, closure, names
 from .settings import arguments_from_env, arguments_from_mapping, several
+from .tenants import ByIssuer
 from .tokens.claims import issuer_of
 from .tokens.jws import MAX_TOKEN_BYTES, UnverifiedToken, parse
 from .tokens.memo import Memo, Verified

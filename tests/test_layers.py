@@ -41,8 +41,8 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "settings",
     ),
     "time and threads": (
-        *("keys.fetch", "keys.remote", "keys.settings", "keys.source"),
-        *("revocations", "routing", "verifier"),
+        *("keys.bucket", "keys.fetch", "keys.remote", "keys.settings", "keys.source"),
+        *("revocations", "routing", "tenants", "verifier"),
         *("alb", "identity_pool"),
     ),
     "http": ("metadata", "challenge", "guard"),
@@ -206,7 +206,7 @@ def test_core_needs_no_more_than_it_declares(module: str) -> None:
         "keys.keyset": {"cryptography", "jwt"},
         "alb.keys": {"cachetools", "cryptography"},
         "tokens.memo": {"cachetools"},
-        "routing": {"cachetools"},
+        "tenants": {"cachetools"},
         "tokens.speed": {"orjson", "pybase64"},
     }
     assert foreign <= declared.get(module, set[str]())

@@ -26,7 +26,8 @@ from cognito_guard import (
     UnavailableError,
     Verifier,
 )
-from cognito_guard.routing import ByIssuer, Routed
+from cognito_guard.routing import Routed
+from cognito_guard.tenants import ByIssuer
 from cognito_guard.testing import FakeClock, FakeUserPool
 from cognito_guard.testing.keys import base64url
 

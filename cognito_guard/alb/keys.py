@@ -20,10 +20,11 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from ..errors import InvalidSignatureError, UnavailableError, UnknownKeyError
+from ..errors import InvalidSignatureError, UnknownKeyError
 from ..forksafe import ForkSafe
+from ..keys.bucket import Bucket
 from ..keys.fetch import Fetch, FetchError
-from ..keys.freshness import RefreshSchedule, nothing_held, try_spent
+from ..keys.freshness import RefreshSchedule, try_spent
 from ..keys.keyset import NO_KEYS, InvalidKeySetError, Key, KeySet
 from ..keys.remote import RemoteKeys
 
@@ -143,7 +144,7 @@ class LoadBalancerKeys(ForkSafe):
         self._schedule = schedule
         self._fetch = fetch
         self._timer = timer
-        self._bucket = nothing_held(timer(), schedule)
+        self._tries = Bucket(schedule, timer)
         self._forget()
 
     def place(self, kid: str) -> KeyPlace:
@@ -160,7 +161,8 @@ class LoadBalancerKeys(ForkSafe):
         with self._lock:
             place = self._kept.get(kid) or self._asked.get(kid)
             if place is None:
-                self._spend_try()
+                # Refused, it is not unknown: nobody has asked for it, and it may be the load balancer's new one.
+                self._tries.spend()
                 uri = f"{self._base_uri}/{kid}"
                 place = KeyPlace(kid, uri, schedule=self._schedule, fetch=self._fetch, timer=self._timer)
                 self._asked[kid] = place
@@ -181,14 +183,6 @@ class LoadBalancerKeys(ForkSafe):
     def _forget(self) -> None:
         self._kept: LRUCache[str, KeyPlace] = LRUCache(MAX_KEPT)
         self._asked: LRUCache[str, KeyPlace] = LRUCache(MAX_ASKED)
-
-    def _spend_try(self) -> None:
-        now = self._timer()
-        left = self._bucket.tries_left(now, self._schedule)
-        if left < 1:
-            # Not unknown: nobody has asked for it, and it may be the load balancer's new one.
-            raise UnavailableError((1 - left) * self._schedule.cooldown)
-        self._bucket = try_spent(self._bucket, now, self._schedule)
 
     def __repr__(self) -> str:
         return f"<LoadBalancerKeys {len(self._kept)} kept, {len(self._asked)} asked for>"
