@@ -19,7 +19,7 @@ class ForkSafe:
         self._lock = Lock()
         _instances.add(self)
 
-    def reset_after_fork(self) -> None:
+    def _reset_after_fork(self) -> None:
         """Forget what other threads were in the middle of; called in a forked process, before anything else."""
         self._lock = Lock()
 
@@ -29,7 +29,7 @@ _instances: WeakSet[ForkSafe] = WeakSet()
 
 def _reset_all() -> None:
     for instance in _instances:
-        instance.reset_after_fork()
+        instance._reset_after_fork()
 
 
 if hasattr(os, "register_at_fork"):

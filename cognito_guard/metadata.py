@@ -57,7 +57,7 @@ class ProtectedResource:
         if not servers:
             raise ConfigurationError("authorization_servers", "expected at least one")
         parts = urlsplit(resource)
-        declared = scopes.scopes if isinstance(scopes, ResourceServer) else names("scopes", scopes, SCOPE)
+        declared = names("scopes", scopes, SCOPE)
         self.resource = resource
         if name is not None and not isinstance(name, str):
             raise ConfigurationError("name", f"expected a string, got {type(name).__name__}")

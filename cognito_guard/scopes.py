@@ -68,12 +68,12 @@ class ResourceServer(Mapping[str, str]):
 
 def names(setting: str, given: Any, grammar: re.Pattern[str] | None = None) -> tuple[str, ...]:
     """
-    Return one name or several as a tuple, without repetition.
+    Return one name or several as a tuple, without repetition; a resource server stands for all its scopes.
 
     Raises:
         ConfigurationError: no string, an empty one, or one that the grammar does not allow.
     """
-    found = several(setting, given)
+    found = given.scopes if isinstance(given, ResourceServer) else several(setting, given)
     for name in found:
         if grammar is not None and not grammar.fullmatch(name):
             raise ConfigurationError(setting, f"expected ASCII without white space, quote and backslash, got {name!r}")
@@ -85,11 +85,12 @@ def closure(implies: Mapping[str, Iterable[str]]) -> Mapping[str, frozenset[str]
     Follow implications of scopes to their end, so that no request has to.
 
     Raises:
-        ConfigurationError: something that is no mapping of scopes to scopes.
+        ConfigurationError: something that is no mapping of scopes to scopes, or a text that is no scope.
     """
     if not isinstance(implies, Mapping):
         raise ConfigurationError("implies", "expected scopes mapped to the scopes they imply")
-    direct = {scope: frozenset(several("implies", implied)) for scope, implied in implies.items()}
+    scopes = names("implies", tuple(implies), SCOPE)
+    direct = {scope: frozenset(names("implies", implies[scope], SCOPE)) for scope in scopes}
     closed: dict[str, frozenset[str]] = {}
     for scope in direct:
         reached: set[str] = set()

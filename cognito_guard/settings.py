@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Generator, Iterable, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any, cast
 
@@ -25,9 +26,10 @@ _SEVERAL = ("client_id", "token_use", "resource", "required_scopes", "replica_re
 _SECONDS = ("leeway", "max_token_age", "max_token_lifetime")
 _WHOLE = ("max_token_bytes", "token_cache_size")
 _FLAGS = ("allow_insecure_http",)
+_TEXTS = (*_PLAIN, *_SEVERAL, *_SECONDS, *_WHOLE, *_FLAGS)
 # What only code can say: documents, objects, functions.
 _OBJECTS = ("implies", "jwks", "revocations", "schedule", "fetch", "clock", "timer")
-_NAMES = (*_PLAIN, *_SEVERAL, *_SECONDS, *_WHOLE, *_FLAGS, *_OBJECTS)
+_NAMES = (*_TEXTS, *_OBJECTS)
 _REQUIRED = ("user_pool_id", "client_id")
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,18}")
 _FLAG_WORDS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
@@ -122,7 +124,7 @@ def arguments_from_env(environ: Mapping[str, str], **given: Any) -> dict[str, An
             of a setting; named as the variable.
     """
     arguments: dict[str, Any] = {}
-    variables = {_ENV_PREFIX + name.upper(): name for name in (*_PLAIN, *_SEVERAL, *_SECONDS, *_WHOLE, *_FLAGS)}
+    variables = {_ENV_PREFIX + name.upper(): name for name in _TEXTS}
     for variable, text in environ.items():
         if variable in variables:
             if value := text.strip():
@@ -134,6 +136,17 @@ def arguments_from_env(environ: Mapping[str, str], **given: Any) -> dict[str, An
         if name not in arguments:
             raise ConfigurationError(_ENV_PREFIX + name.upper(), "is required, and not in the environment")
     return arguments
+
+
+@contextmanager
+def named_as_variables(given: Container[str]) -> Generator[None]:
+    """Let a mistake be named as the variable that it stands in, unless the setting was given as an argument."""
+    try:
+        yield
+    except ConfigurationError as error:
+        if error.setting not in _TEXTS or error.setting in given:
+            raise
+        raise ConfigurationError(_ENV_PREFIX + error.setting.upper(), error.problem) from error
 
 
 def _check_not_misspelt(variable: str, unset: list[str]) -> None:

@@ -77,9 +77,9 @@ class ByIssuer(Routed, ForkSafe):
     async def aprefetch(self) -> None:
         """Do nothing, as `prefetch` does."""
 
-    def reset_after_fork(self) -> None:
+    def _reset_after_fork(self) -> None:
         """Forget, in a forked process, what another thread may have been in the middle of changing."""
-        super().reset_after_fork()
+        super()._reset_after_fork()
         self._forget()
 
     def _forget(self) -> None:

@@ -27,7 +27,7 @@ from .requires import Requires
 from .revocations import RevocationCheck, Revocations
 from .routing import AnyOf
 from .scopes import SCOPE, closure, names
-from .settings import arguments_from_env, arguments_from_mapping, several
+from .settings import arguments_from_env, arguments_from_mapping, named_as_variables, several
 from .tenants import ByIssuer
 from .tokens.claims import issuer_of
 from .tokens.jws import MAX_TOKEN_BYTES, UnverifiedToken, parse
@@ -167,9 +167,10 @@ class CognitoVerifier(PoolVerifier):
             arguments: more of the constructor's arguments; they win.
 
         Raises:
-            ConfigurationError: as the constructor does.
+            ConfigurationError: as the constructor does, named as the variable.
         """
-        return cls(**arguments_from_env(os.environ if environ is None else environ, **arguments))
+        with named_as_variables(arguments):
+            return cls(**arguments_from_env(os.environ if environ is None else environ, **arguments))
 
     @classmethod
     def for_emulator(cls, emulator: Emulator, endpoint: str, user_pool_id: str, **arguments: Any) -> CognitoVerifier:

@@ -888,7 +888,7 @@ def test_fake_publishes_no_key_that_was_withdrawn(balancer: FakeLoadBalancer) ->
 def test_fork_keeps_no_key_of_the_parent(balancer: FakeLoadBalancer, endpoint: Endpoint, verifier: ALBVerifier) -> None:
     """What another thread was in the middle of changing is begun anew."""
     verifier.verify(balancer.data())
-    verifier._keys.reset_after_fork()  # pyright: ignore[reportPrivateUsage]
+    verifier._keys._reset_after_fork()  # pyright: ignore[reportPrivateUsage]
     assert verifier.verify(balancer.data()).subject
     assert len(endpoint.uris) == 2
 

@@ -565,6 +565,11 @@ def test_other_ways_than_https_are_not_gone(resolve: Resolve, uri: str) -> None:
         pytest.param({"ca_file": Path("/")}, "ca_file", id="a directory"),
         pytest.param({"max_bytes": 0}, "max_bytes", id="no byte at all"),
         pytest.param({"max_bytes": -1}, "max_bytes", id="fewer bytes than none"),
+        pytest.param({"max_bytes": True}, "max_bytes", id="bytes that are a bool"),
+        pytest.param({"max_bytes": float("nan")}, "max_bytes", id="bytes that are no number"),
+        pytest.param({"max_bytes": "1"}, "max_bytes", id="bytes that are text"),
+        pytest.param({"ca_file": 3}, "ca_file", id="a file that is a number"),
+        pytest.param({"timer": 3}, "timer", id="a timer that is a number"),
     ],
 )
 def test_settings_that_cannot_be_right_are_refused(options: dict[str, Any], setting: str) -> None:

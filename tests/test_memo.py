@@ -422,7 +422,7 @@ def test_memory_begins_anew_after_a_fork_with_its_size() -> None:
     """Nothing is left of the parent's, and no more is kept than before."""
     memo = Memo[str](2, max_bytes=1000)
     memo.put(b"before", "known")
-    memo.reset_after_fork()
+    memo._reset_after_fork()  # pyright: ignore[reportPrivateUsage]
     assert len(memo) == 0
     for digest in (b"1", b"2", b"3"):
         memo.put(digest, "known")

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from cognito_guard import ConfigurationError, Principal, Requirement, Requires, ResourceServer, challenge_for
 from cognito_guard.errors import InsufficientScopeError, Reason, RequirementNotMetError, StepUpRequiredError
 from cognito_guard.requires import Refusal, RequiresOptions, all_of, with_scopes
+from cognito_guard.testing import FakeUserPool
 
 NOW = 1_700_000_000
 STEP_UP = StepUpRequiredError
@@ -574,6 +575,16 @@ def test_resource_server_spells_its_scopes() -> None:
     assert (list(orders), len(orders)) == (["write", "read"], 2)
     assert orders.descriptions == {"write": "Change orders", "read": "Read orders"}
     assert repr(orders) == "ResourceServer('orders', ['write', 'read'])"
+
+
+def test_resource_server_given_as_scopes_is_all_of_its_scopes() -> None:
+    """Its full scopes, wherever scopes may stand: the short names are carried by no token."""
+    orders = ResourceServer("orders", {"write": "Change orders", "read": "Read orders"})
+    assert Requires(scopes=orders).needed_scopes == orders.scopes
+    assert verdict(Requires(any_scopes=orders), caller("orders/read")) is None
+    verifier = FakeUserPool().verifier(required_scopes=orders, implies={"admin": orders})
+    assert verifier.required_scopes == orders.scopes
+    assert verifier.implied_scopes["admin"] == {"admin", *orders.scopes}
 
 
 def test_resource_server_knows_a_typo() -> None:

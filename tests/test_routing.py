@@ -341,7 +341,7 @@ def test_tenants_are_resolved_anew_in_a_forked_process(call: Call, clock: FakeCl
     verifier = CognitoVerifier.by_issuer(tenants, max_verifiers=2)
     assert isinstance(verifier, ByIssuer)
     call(verifier, "verify", pools[0].access_token())
-    verifier.reset_after_fork()
+    verifier._reset_after_fork()  # pyright: ignore[reportPrivateUsage]
     assert repr(verifier) == "<ByIssuer 0 of at most 2 verifiers>"
     for pool in pools:
         call(verifier, "verify", pool.access_token())
@@ -629,7 +629,7 @@ def test_tenants_nobody_vouched_for_are_forgotten_in_a_forked_process(call: Call
     verifier = fleet.verifier()
     assert isinstance(verifier, ByIssuer)
     fleet.flood(call, verifier, 40)
-    verifier.reset_after_fork()
+    verifier._reset_after_fork()  # pyright: ignore[reportPrivateUsage]
     fleet.flood(call, verifier, 40)
     assert fleet.resolved[40:64] == fleet.issuers[:24]
     assert len(fleet.fetched) == 64

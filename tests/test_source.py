@@ -672,7 +672,7 @@ def test_forked_process_begins_a_fetch_of_its_own(call: Call, source: RemoteKeys
     with ThreadPoolExecutor(1) as parent:
         before = parent.submit(source.get, ORIGINAL, kid)
         assert endpoint.begun.acquire(timeout=PATIENCE)
-        source.reset_after_fork()
+        source._reset_after_fork()  # pyright: ignore[reportPrivateUsage]
         endpoint.open()
         assert call(source, "get", ORIGINAL, kid).kid == kid
         gate.set()

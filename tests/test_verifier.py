@@ -1008,17 +1008,17 @@ def test_flag_in_the_environment_is_a_word(flag: str) -> None:
     "changes, setting",
     [
         pytest.param({"COGNITO_CLIENT_ID": ""}, "COGNITO_CLIENT_ID", id="no client"),
-        pytest.param({"COGNITO_ISSUER": "http://127.0.0.1/x"}, "issuer", id="plain http without the flag"),
+        pytest.param({"COGNITO_ISSUER": "http://127.0.0.1/x"}, "COGNITO_ISSUER", id="plain http without the flag"),
         pytest.param({"COGNITO_USER_POOL_ID": " "}, "COGNITO_USER_POOL_ID", id="no user pool"),
         pytest.param({"COGNITO_LEEWAY": "ten"}, "COGNITO_LEEWAY", id="no number"),
-        pytest.param({"COGNITO_LEEWAY": "nan"}, "leeway", id="no number of seconds"),
-        pytest.param({"COGNITO_LEEWAY": "301"}, "leeway", id="more than the limit"),
-        pytest.param({"COGNITO_TOKEN_USE": "acess"}, "token_use", id="no token use"),
+        pytest.param({"COGNITO_LEEWAY": "nan"}, "COGNITO_LEEWAY", id="no number of seconds"),
+        pytest.param({"COGNITO_LEEWAY": "301"}, "COGNITO_LEEWAY", id="more than the limit"),
+        pytest.param({"COGNITO_TOKEN_USE": "acess"}, "COGNITO_TOKEN_USE", id="no token use"),
         pytest.param({"COGNITO_ALLOW_INSECURE_HTTP": "maybe"}, "COGNITO_ALLOW_INSECURE_HTTP", id="no truth value"),
     ],
 )
 def test_environment_with_a_mistake_is_refused(changes: dict[str, str], setting: str) -> None:
-    """The error names the variable, or the argument that it became."""
+    """The error names the variable, whoever finds the mistake."""
     environ = {"COGNITO_USER_POOL_ID": POOL_ID, "COGNITO_CLIENT_ID": "x"} | changes
     with pytest.raises(ConfigurationError) as refusal:
         CognitoVerifier.from_env(environ=environ)
@@ -1045,6 +1045,9 @@ def test_environment_with_a_mistake_is_refused(changes: dict[str, str], setting:
         pytest.param({"required_scopes": ["a b"]}, "required_scopes", id="a scope with a space"),
         pytest.param({"required_scopes": [""]}, "required_scopes", id="an empty scope"),
         pytest.param({"implies": {"a": [1]}}, "implies", id="an implied scope that is a number"),
+        pytest.param({"implies": {"a": ["b c"]}}, "implies", id="an implied scope with a space"),
+        pytest.param({"implies": {"a b": ["c"]}}, "implies", id="a scope with a space that implies another"),
+        pytest.param({"implies": {7: ["c"]}}, "implies", id="a number that implies a scope"),
         pytest.param({"resource": ""}, "resource", id="an empty resource"),
         pytest.param({"resource_binding": "required"}, "resource_binding", id="binding to nothing"),
         pytest.param({"issuer_format": "old"}, "issuer_format", id="another form of the issuer"),

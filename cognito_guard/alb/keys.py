@@ -175,9 +175,9 @@ class LoadBalancerKeys(ForkSafe):
                 self._kept[kid] = place
                 self._asked.pop(kid, None)
 
-    def reset_after_fork(self) -> None:
+    def _reset_after_fork(self) -> None:
         """Start anew in a forked process: the parent's other threads may have been in the middle of a change."""
-        super().reset_after_fork()
+        super()._reset_after_fork()
         self._forget()
 
     def _forget(self) -> None:

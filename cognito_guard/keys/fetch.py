@@ -94,12 +94,14 @@ class HTTPSFetch:
             timer: monotonic seconds.
 
         Raises:
-            ConfigurationError: the file does not exist, or the limit is not positive.
+            ConfigurationError: the file does not exist, the limit is no positive number, the timer no function.
         """
-        if ca_file is not None and not Path(ca_file).is_file():
+        if ca_file is not None and not (isinstance(ca_file, str | Path) and Path(ca_file).is_file()):
             raise ConfigurationError("ca_file", f"expected a PEM file, found none at {str(ca_file)!r}")
-        if max_bytes < 1:
+        if type(max_bytes) is not int or max_bytes < 1:
             raise ConfigurationError("max_bytes", "expected a positive number of bytes")
+        if not callable(timer):
+            raise ConfigurationError("timer", f"expected a function, got {type(timer).__name__}")
         self._ca_file = ca_file
         self._max_bytes = max_bytes
         self._timer = timer

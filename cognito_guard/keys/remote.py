@@ -299,9 +299,9 @@ class RemoteKeys(ForkSafe):
             if self._ticket is ticket:
                 self._fail("the fetch hangs")
 
-    def reset_after_fork(self) -> None:
+    def _reset_after_fork(self) -> None:
         """Forget the parent's lock and fetch: neither its owner nor its thread exists in this process."""
-        super().reset_after_fork()
+        super()._reset_after_fork()
         self._ticket = None
 
     def __repr__(self) -> str:

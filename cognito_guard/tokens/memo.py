@@ -115,9 +115,9 @@ class Memo(ForkSafe, Generic[T]):
         with self._lock:
             self._entries[digest] = known
 
-    def reset_after_fork(self) -> None:
+    def _reset_after_fork(self) -> None:
         """Start anew in a forked process: the parent's other threads may have been in the middle of a change."""
-        super().reset_after_fork()
+        super()._reset_after_fork()
         self._entries = _Entries(self._size)
 
     def __len__(self) -> int:
