@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from cognito_guard import (
     CognitoVerifier,
     ConfigurationError,
+    ExpiredTokenError,
     InsufficientScopeError,
     InvalidTokenError,
     Principal,
@@ -32,6 +33,7 @@ from cognito_guard.testing import ABSENT, FakeClock, FakeUserPool
 DAY = 24 * 60 * 60
 LEEWAY = 300
 ROTATION = 60
+SWEEP = 60
 GET = ("transactions/get",)
 
 
@@ -293,6 +295,7 @@ def test_outage_of_the_store_is_logged_once_and_so_is_its_end(
         ("WARNING", "asking for revocations failed: ConnectionError"),
         ("INFO", "asking for revocations works again"),
     ]
+    assert vars(caplog.records[0])["problem"] == "ConnectionError"
 
 
 @pytest.mark.parametrize("answer", [None, 0, 1, "", "no", [], NotImplemented], ids=repr)
@@ -354,15 +357,15 @@ def test_revocation_lasts_as_long_as_any_token_that_it_concerns(
     clock.tick(ROTATION)
     verifier = pool.verifier(revocations=revocations, leeway=LEEWAY)
     last = pool.access_token(origin_jti="one", expires_in=DAY)
-    clock.tick(DAY + LEEWAY - 1)
+    clock.tick(DAY + LEEWAY - SWEEP)
     revocations.revoke_pool("eu-west-1_Another12")
+    clock.tick(SWEEP - 1)
     assert_revoked(call, verifier, last)
     clock.tick(1)
+    with pytest.raises(ExpiredTokenError):
+        call(verifier, "verify", last)
     revocations.revoke_pool("eu-west-1_Another13")
-    assert len(revocations) == 3
-    clock.tick(60)
-    revocations.revoke_pool("eu-west-1_Another14")
-    assert len(revocations) == 3
+    assert len(revocations) == 2
 
 
 def test_revocation_of_times_to_come_lasts_a_day_beyond_them(revocations: RevocationList, clock: FakeClock) -> None:
