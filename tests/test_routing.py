@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -349,8 +350,9 @@ def test_tenants_are_resolved_anew_in_a_forked_process(call: Call, clock: FakeCl
     assert repr(verifier) == "<ByIssuer 2 of at most 2 verifiers>"
 
 
-def test_tenant_resolved_by_two_at_once_has_one_verifier(call: Call, shop: FakeUserPool) -> None:
-    """The first one is everybody's, with its keys."""
+@pytest.mark.parametrize("faster", ["a good token", "a forged one"])
+def test_tenant_resolved_by_two_at_once_has_one_verifier(call: Call, shop: FakeUserPool, faster: str) -> None:
+    """The first one is everybody's, with its keys; whether anybody has vouched for it yet or not."""
     token, fetched, resolved = shop.access_token(), list[str](), list[str]()
 
     def fetch(uri: str, timeout: float) -> bytes:
@@ -361,7 +363,8 @@ def test_tenant_resolved_by_two_at_once_has_one_verifier(call: Call, shop: FakeU
         resolved.append(issuer)
         if len(resolved) == 1:
             # As if another thread had been faster.
-            verifier.verify(token)
+            with suppress(InvalidTokenError):
+                verifier.verify(token if faster == "a good token" else token[:-4] + "AAAA")
         return shop.verifier(fetch=fetch)
 
     verifier = CognitoVerifier.by_issuer(resolve)
@@ -370,12 +373,20 @@ def test_tenant_resolved_by_two_at_once_has_one_verifier(call: Call, shop: FakeU
 
 
 def test_tenants_scopes_imply_what_their_verifier_says(call: Call, shop: FakeUserPool) -> None:
-    """As one pool's verifier does; nobody else's principal implies anything."""
-    verifier = CognitoVerifier.by_issuer(lambda _: shop.verifier(implies={"a/all": ["a/one"]}))
+    """As one pool's verifier does; nobody else's principal implies anything, and who is known is not resolved again."""
+    resolved: list[str] = []
+
+    def resolve(issuer: str) -> CognitoVerifier | None:
+        resolved.append(issuer)
+        return shop.verifier(implies={"a/all": ["a/one"]}) if issuer == shop.issuer else None
+
+    verifier = CognitoVerifier.by_issuer(resolve)
     principal = call(verifier, "verify", shop.access_token(scopes=["a/all"]))
     assert verifier.granted_scopes(principal) == {"a/all", "a/one"}
+    assert resolved == [shop.issuer]
     nobody: Principal = Principal({**principal.claims, "iss": "https://nobody.example"}, user_pool_id="x")
-    assert CognitoVerifier.any_of(shop.verifier()).granted_scopes(nobody) == {"a/all"}
+    for stranger in (CognitoVerifier.any_of(shop.verifier()), verifier):
+        assert stranger.granted_scopes(nobody) == {"a/all"}
     assert verifier.required_scopes == ()
 
 
@@ -588,19 +599,21 @@ def test_tenants_are_remembered_that_nobody_vouched_for(call: Call, fleet: Fleet
     for _ in range(3):
         fleet.flood(call, verifier, 64)
         fleet.timer.tick(60)
-    assert len(fleet.fetched) == 64
+    assert (len(fleet.fetched), len(fleet.resolved)) == (64, 64)
 
 
 def test_new_tenant_waits_while_a_flood_lasts(call: Call, fleet: Fleet) -> None:
-    """Its token may be good, so that it is no refusal; the next try is a tenth of a second away."""
+    """Its token may be good, so that it is no refusal; the next try is a tenth of a second away, at most."""
     verifier = fleet.verifier()
     fleet.flood(call, verifier, 150)
     token = fleet.token(199)
-    with pytest.raises(UnavailableError) as caught:
-        call(verifier, "verify", token)
-    assert caught.value.reason is Reason.KEYS_UNAVAILABLE
-    assert caught.value.retry_after == pytest.approx(0.1)
-    fleet.timer.tick(0.101)
+    for passed, left in ((0.0, 0.1), (0.04, 0.06)):
+        fleet.timer.tick(passed)
+        with pytest.raises(UnavailableError) as caught:
+            call(verifier, "verify", token)
+        assert caught.value.reason is Reason.KEYS_UNAVAILABLE
+        assert caught.value.retry_after == pytest.approx(left)
+    fleet.timer.tick(0.061)
     for _ in range(2):
         assert call(verifier, "verify", token).username == "jane"
 
