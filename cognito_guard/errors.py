@@ -109,6 +109,8 @@ class Reason(StrEnum):
     """A claim has not the value that is needed here."""
     PREDICATE_REFUSED = "predicate_refused"
     """The application's own predicate said no."""
+    NO_USER = "no_user"
+    """The token is good, and no active user of the application belongs to its caller."""
     EXCLUDED = "excluded"
     """The caller meets a requirement that the operation excludes (`~`)."""
     NOT_ADMITTED = "not_admitted"

@@ -23,15 +23,20 @@ from .tokens.bearer import Headers
 from .tokens.credentials import Extractor, cookie, header, one_token, websocket_subprotocol
 
 
-class GuardOptions(TypedDict, total=False):
+class RouteGuardOptions(TypedDict, total=False):
     """Name the options that every adapter takes and hands to its Guard; they are explained there."""
 
     requirement: Requirement | None
-    required: bool
     token_from: Iterable[Extractor]
     metadata: ProtectedResource | None
     realm: str
     problem_details: bool
+
+
+class GuardOptions(RouteGuardOptions, total=False):
+    """Name the options of adapters that guard a whole application at once."""
+
+    required: bool
 
 
 _log = logging.getLogger("cognito_guard")
@@ -82,24 +87,28 @@ class Guard:
         if self.metadata is not None and not isinstance(self.metadata, ProtectedResource):
             raise ConfigurationError("metadata", f"expected a ProtectedResource, got {type(self.metadata).__name__}")
 
-    def authenticate(self, headers: Headers) -> Principal | None:
+    def authenticate(self, headers: Headers, *, optional: bool = False) -> Principal | None:
         """
         Return the caller of a request, or None for an anonymous one where that is allowed.
+
+        Args:
+            headers: all headers of the request.
+            optional: let a request without credentials pass, `required` or not: its route will decide.
 
         Raises:
             RefusalError: the request is refused.
         """
         token = self._take(headers)
         if token is None:
-            return self._anonymous()
+            return self._anonymous(optional=optional)
         principal = self.verifier.verify(token)
         return principal if self.requirement is None else self.authorize(principal, self.requirement)
 
-    async def aauthenticate(self, headers: Headers) -> Principal | None:
+    async def aauthenticate(self, headers: Headers, *, optional: bool = False) -> Principal | None:
         """Return the caller as `authenticate` does, without blocking the event loop."""
         token = self._take(headers)
         if token is None:
-            return self._anonymous()
+            return self._anonymous(optional=optional)
         principal = await self.verifier.averify(token)
         return principal if self.requirement is None else self.authorize(principal, self.requirement)
 
@@ -150,11 +159,30 @@ class Guard:
             return None
         return metadata_reply(self.metadata)
 
-    def _anonymous(self) -> Principal | None:
+    def _anonymous(self, *, optional: bool) -> Principal | None:
         """Let a request without credentials pass, where that is allowed."""
-        if self.required:
+        if self.required and not optional:
             raise MissingTokenError
         return None
+
+
+def check_route_options(options: RouteGuardOptions, instead: str) -> None:
+    """
+    Check the options of an adapter whose routes say for themselves whether their callers may be anonymous.
+
+    Args:
+        options: as they were given; what a value may be is judged by Guard.
+        instead: how a route says so, for whoever wrote `required`.
+
+    Raises:
+        ConfigurationError: `required`, or an option that nobody has.
+    """
+    if "required" in options:
+        raise ConfigurationError("required", f"is for each route to say: {instead}")
+    known = RouteGuardOptions.__annotations__
+    for name in options:
+        if name not in known:
+            raise ConfigurationError(name, f"no such option; known are {', '.join(known)}")
 
 
 # What makes an extractor is none itself; without parentheses it would fail at the first request.
@@ -186,7 +214,8 @@ def exempt_paths(given: str | Iterable[str]) -> frozenset[str]:
     Raises:
         ConfigurationError: something that is no path.
     """
-    paths: frozenset[object] = frozenset((given,) if isinstance(given, str) else given)
+    is_one = isinstance(given, str) or not isinstance(given, Iterable)
+    paths: tuple[object, ...] = (given,) if is_one else tuple(given)
     for path in paths:
         if not isinstance(path, str) or not path.startswith("/"):
             raise ConfigurationError("exempt", f"expected paths that begin with '/', got {path!r}")

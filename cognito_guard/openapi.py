@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from .errors import ConfigurationError
 from .metadata import ProtectedResource
-from .scopes import SCOPE, ResourceServer, names
+from .scopes import SCOPE, ResourceServer, check_descriptions, names
 
 DeclaredScopes: TypeAlias = ResourceServer | Mapping[str, str] | Iterable[str | ResourceServer]
 """The scopes that clients may ask for: resource servers, full scopes with descriptions, or full scopes alone."""
@@ -26,11 +26,12 @@ def described(scopes: DeclaredScopes) -> dict[str, str]:
     Return full scopes with their descriptions.
 
     Raises:
-        ConfigurationError: something that is no scope.
+        ConfigurationError: something that is no scope, or a description that is no text.
     """
     if isinstance(scopes, ResourceServer):
         return {scopes[name]: description for name, description in scopes.descriptions.items()}
     if isinstance(scopes, Mapping):
+        check_descriptions(scopes)
         return {scope: scopes[scope] for scope in names("scopes", scopes, SCOPE)}
     if isinstance(scopes, str) or not isinstance(scopes, Iterable):
         return dict.fromkeys(names("scopes", scopes, SCOPE), "")

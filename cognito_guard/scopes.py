@@ -34,7 +34,7 @@ class ResourceServer(Mapping[str, str]):
             scopes: short names to descriptions, as in the pool.
 
         Raises:
-            ConfigurationError: a name that Cognito's grammar does not allow.
+            ConfigurationError: a name that Cognito's grammar does not allow, or a description that is no text.
         """
         if not isinstance(identifier, str) or not SCOPE.fullmatch(identifier):
             raise ConfigurationError("identifier", f"expected printable ASCII without white space, got {identifier!r}")
@@ -43,6 +43,7 @@ class ResourceServer(Mapping[str, str]):
         for name in scopes:
             if not isinstance(name, str) or not _SCOPE_NAME.fullmatch(name):
                 raise ConfigurationError("scopes", f"expected short names without '/' and white space, got {name!r}")
+        check_descriptions(scopes)
         self.identifier = identifier
         self.descriptions: Mapping[str, str] = MappingProxyType(dict(scopes))
 
@@ -64,6 +65,13 @@ class ResourceServer(Mapping[str, str]):
 
     def __repr__(self) -> str:
         return f"ResourceServer({self.identifier!r}, {list(self)})"
+
+
+def check_descriptions(scopes: Mapping[Any, str]) -> None:
+    """Raise ConfigurationError unless every scope is described in words."""
+    for description in scopes.values():
+        if not isinstance(description, str):
+            raise ConfigurationError("scopes", f"expected descriptions in words, got {type(description).__name__}")
 
 
 def names(setting: str, given: Any, grammar: re.Pattern[str] | None = None) -> tuple[str, ...]:

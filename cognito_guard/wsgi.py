@@ -23,6 +23,8 @@ from .principal import Principal
 from .requires import Requirement, all_of
 from .tokens.bearer import EnvironHeaders
 
+__all__ = ["GUARD_KEY", "PRINCIPAL_KEY", "CognitoMiddleware", "authorize", "refuse"]
+
 GUARD_KEY = "cognito_guard.guard"
 """Where a request's environ holds its Guard."""
 PRINCIPAL_KEY = "cognito_guard.principal"

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from fastapi import Depends, FastAPI, Security, WebSocket
 
-from cognito_guard import Principal, Requires, ResourceServer
+from cognito_guard import Principal, ResourceServer
 from cognito_guard.fastapi import ChallengeError, CognitoBearer, challenge_response
 from cognito_guard.testing import FakeUserPool
 
@@ -19,7 +19,7 @@ verifier = pool.verifier()
 guard = CognitoBearer(verifier, domain="auth.example.com", scopes=orders)
 
 Reader = Annotated[Principal, Security(guard, scopes=[orders["read"]])]
-Admin = Annotated[Principal, Depends(guard.requires(orders["write"], Requires(groups="admins", max_age=300)))]
+Admin = Annotated[Principal, Depends(guard.requires(orders["write"], groups="admins", max_age=300))]
 
 app = FastAPI(
     swagger_ui_init_oauth=guard.swagger_ui_oauth(client_id=pool.client_id),

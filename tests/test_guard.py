@@ -6,7 +6,9 @@ import copy
 import logging
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError
-from typing import Any, TypeAlias
+from functools import partial
+from types import SimpleNamespace
+from typing import Any, TypeAlias, cast
 
 import pytest
 
@@ -31,7 +33,14 @@ from cognito_guard import (
     challenge_for,
 )
 from cognito_guard.challenge import metadata_reply
-from cognito_guard.guard import Anonymous, Guard, exempt_paths, is_preflight
+from cognito_guard.guard import (
+    Anonymous,
+    Guard,
+    RouteGuardOptions,
+    check_route_options,
+    exempt_paths,
+    is_preflight,
+)
 from cognito_guard.testing import FakeClock, FakeUserPool
 from cognito_guard.tokens.credentials import cookie, header, websocket_subprotocol
 
@@ -250,6 +259,23 @@ def test_option_that_cannot_be_right_is_refused_by_name(
     assert caught.value.setting == setting
 
 
+def test_options_of_routes_are_all_but_one() -> None:
+    """Whether callers may be anonymous, each route says: the error tells how.  What nobody takes is named too."""
+    check_route_options({}, "by a decorator")
+    check_route_options({"realm": "orders", "requirement": None, "problem_details": True}, "by a decorator")
+    given: dict[str, Any]
+    for given, problem in (
+        ({"required": True}, "is for each route to say: by a decorator"),
+        (
+            {"realm": "orders", "exempt": "/"},
+            "no such option; known are requirement, token_from, metadata, realm, problem_details",
+        ),
+    ):
+        with pytest.raises(ConfigurationError) as caught:
+            check_route_options(cast("RouteGuardOptions", given), "by a decorator")
+        assert (caught.value.setting, caught.value.problem) == ([*given][-1], problem)
+
+
 def test_requirement_of_the_guard_is_met_by_each_caller(call: Call, pool: FakeUserPool) -> None:
     """Who may is returned, who may not is refused."""
     guard = Guard(verifier=pool.verifier(), requirement=GET)
@@ -271,6 +297,21 @@ def test_absent_credentials_are_anonymous_where_that_is_allowed(call: Call, pool
         with pytest.raises(InvalidTokenError) as raised:
             call(guard, "authenticate", {"Authorization": "Bearer x"})
         assert raised.value.reason is Reason.MALFORMED_TOKEN
+
+
+def test_adapter_may_leave_it_to_its_routes_who_may_be_anonymous(call: Call, pool: FakeUserPool) -> None:
+    """Nobody is refused for coming without credentials then; who comes with some must meet the requirement."""
+    guard = Guard(verifier=pool.verifier(), requirement=GET)
+    adapter = SimpleNamespace(
+        authenticate=partial(guard.authenticate, optional=True),
+        aauthenticate=partial(guard.aauthenticate, optional=True),
+    )
+    assert call(adapter, "authenticate", {}) is None
+    assert call(adapter, "authenticate", pool.headers(scopes=["transactions/get"])).username == "jane"
+    with pytest.raises(InsufficientScopeError):
+        call(adapter, "authenticate", pool.headers())
+    with pytest.raises(InvalidTokenError):
+        call(adapter, "authenticate", {"Authorization": "Bearer x"})
 
 
 IN_HEADER = {"Authorization": "Bearer {}"}
@@ -355,7 +396,9 @@ def test_exempt_paths_are_one_or_several() -> None:
     assert exempt_paths(()) == frozenset()
 
 
-@pytest.mark.parametrize("given", ["health", "", ["/health", "metrics"], [None], [b"/health"], [1]], ids=repr)
+@pytest.mark.parametrize(
+    "given", ["health", "", ["/health", "metrics"], [None], [b"/health"], [1], None, 1, [["/health"]]], ids=repr
+)
 def test_exempt_path_that_is_none_is_refused(given: Any) -> None:
     """It would exempt nothing, in silence."""
     with pytest.raises(ConfigurationError) as caught:

@@ -140,6 +140,7 @@ def test_reasons_are_never_renamed() -> None:
         "ACTOR_NOT_ALLOWED": "actor_not_allowed",
         "CLAIM_MISMATCH": "claim_mismatch",
         "PREDICATE_REFUSED": "predicate_refused",
+        "NO_USER": "no_user",
         "EXCLUDED": "excluded",
         "NOT_ADMITTED": "not_admitted",
         "KEYS_UNAVAILABLE": "keys_unavailable",

@@ -602,6 +602,14 @@ def test_identifier_of_a_resource_server_may_be_a_url() -> None:
     assert api["orders.read"] == "https://api.example/v1/orders.read"
 
 
+def test_description_that_is_no_text_is_a_mistake() -> None:
+    """It would stand in documents that others read."""
+    descriptions: Any = {"read": 4}
+    with pytest.raises(ConfigurationError) as caught:
+        ResourceServer("orders", descriptions)
+    assert caught.value.setting == "scopes"
+
+
 def test_resource_server_keeps_its_own_copy() -> None:
     """What is done to the mapping later declares no scope."""
     scopes = {"read": "Read orders"}

@@ -356,8 +356,8 @@ def secrets_of(pool: FakeUserPool, headers: Iterable[Header] = ()) -> Secrets:
 
 
 def test_every_reason_is_tried() -> None:
-    """Whoever adds a reason adds a row; a request that no rule admits is no verifier's to refuse."""
-    assert {*REFUSED, Reason.NOT_ADMITTED} == set(Reason)
+    """Whoever adds a reason adds a row; no user and no rule are no verifier's to find."""
+    assert {*REFUSED, Reason.NO_USER, Reason.NOT_ADMITTED} == set(Reason)
 
 
 @pytest.mark.parametrize("reason", EVERY_REASON)
@@ -528,6 +528,21 @@ def test_answer_and_log_tell_nothing_of_the_request(
         answer = ask(verifier, case.requirement, headers, token_from=TOKEN_FROM, problem_details=problem_details)
         assert answer.status in {400, 401, 403, 503}
         assert secrets_of(pool, headers).found_in(f"{answer} {printed()}") == set()
+
+
+@pytest.mark.parametrize("ask", [ask_django, ask_async_django, ask_drf])
+def test_caller_without_a_user_is_not_quoted(ask: Ask, pool: FakeUserPool, printed: Printed) -> None:
+    """Neither in the answer nor in the log."""
+
+    def nobody(_: Principal) -> None:
+        return None
+
+    headers = [bearer(marked(pool))]
+    answer = ask(pool.verifier(), Requires(), headers, user_resolver=nobody)
+    assert answer.status == 403
+    logged = printed()
+    assert Reason.NO_USER in logged
+    assert secrets_of(pool, headers).found_in(f"{answer} {logged}") == set()
 
 
 @pytest.mark.parametrize(

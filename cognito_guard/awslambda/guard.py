@@ -9,7 +9,7 @@ from typing import Any, TypeVar, Unpack, cast
 
 from ..abstract import Verifier
 from ..errors import ConfigurationError, RefusalError
-from ..guard import Guard, GuardOptions
+from ..guard import Guard, RouteGuardOptions, check_route_options
 from ..principal import Principal
 from ..requires import Requirement, Requires, RequiresOptions, all_of
 from .events import answer, headers_of, method_and_paths
@@ -38,14 +38,14 @@ class GuardedEvent(dict[str, Any]):
 class CognitoGuard:
     """Guard handlers behind API Gateway, function URLs and load balancers."""
 
-    def __init__(self, verifier: Verifier, **options: Unpack[GuardOptions]) -> None:
+    def __init__(self, verifier: Verifier, **options: Unpack[RouteGuardOptions]) -> None:
         """
-        Take the verifier, and attributes of `cognito_guard.guard.Guard`; `required` makes no difference here.
+        Take the verifier, and attributes of `cognito_guard.guard.Guard`, all but `required`.
 
         Raises:
             ConfigurationError: an option that can't be right.
         """
-        options["required"] = False
+        check_route_options(options, "@guard.require wants a caller, @guard.optional takes anonymous ones too")
         self._guard = Guard(verifier=verifier, **options)
 
     def require(self, *demands: str | Requirement, **more: Unpack[RequiresOptions]) -> Callable[[H], H]:
@@ -79,7 +79,7 @@ class CognitoGuard:
                 return answer(metadata, event)
             try:
                 refresh_if_due(self._guard.verifier)
-                principal = self._guard.authenticate(headers)
+                principal = self._guard.authenticate(headers, optional=True)
                 if requirement is not None:
                     self._guard.authorize(principal, requirement)
             except RefusalError as error:

@@ -59,9 +59,9 @@ class RestAuthorizer(Authorizer):
                 that is not flat.
         """
         super().__init__(verifier, requirement=requirement, token_from=token_from, context=context)
+        if routes is not None and not (isinstance(routes, Mapping) and routes):
+            raise ConfigurationError("routes", "expected at least one, mapped to what it demands, or None for all")
         self._routes = [("/*", ANY_CALLER)] if routes is None else [*map(_route, routes, routes.values())]
-        if not self._routes:
-            raise ConfigurationError("routes", "expected at least one, or None for all")
 
     def __call__(self, event: Event, context: object = None) -> dict[str, Any]:
         """Answer an event of API Gateway; the second argument is Lambda's context."""

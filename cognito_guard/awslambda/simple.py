@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..abstract import Verifier
-from ..errors import AuthenticationError, AuthorizationError
+from ..errors import AuthenticationError, AuthorizationError, ConfigurationError
 from ..requires import Requirement
 from ..tokens.credentials import Extractor, header
 from .authorizer import Authorizer, ContextOf, UnauthorizedError
@@ -48,6 +48,8 @@ class HttpAuthorizer(Authorizer):
                 that is not flat.
         """
         super().__init__(verifier, requirement=requirement, token_from=token_from, context=context)
+        if not isinstance(raises, bool):
+            raise ConfigurationError("raises", f"expected True or False, got {type(raises).__name__}")
         self._raises = raises
 
     def __call__(self, event: Event, context: object = None) -> dict[str, Any]:

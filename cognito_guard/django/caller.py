@@ -62,7 +62,7 @@ def enter(request: HttpRequest) -> Caller | None:
         return cast("Caller | None", request.__dict__[_CALLER])
     now = configuration()
     headers = EnvironHeaders(request.META)
-    principal = None if _is_free(request, headers, now) else now.guard.authenticate(headers)
+    principal = None if _is_free(request, headers, now) else now.guard.authenticate(headers, optional=now.optional)
     if principal is None:
         return _settle(request, None)
     user = CognitoUser(principal) if now.resolver is None else _accepted(now.resolver(principal), principal)
@@ -78,7 +78,9 @@ async def aenter(request: HttpRequest) -> Caller | None:
         return cast("Caller | None", request.__dict__[_CALLER])
     now = configuration()
     headers = EnvironHeaders(request.META)
-    principal = None if _is_free(request, headers, now) else await now.guard.aauthenticate(headers)
+    principal = (
+        None if _is_free(request, headers, now) else await now.guard.aauthenticate(headers, optional=now.optional)
+    )
     if principal is None:
         return _settle(request, None)
     if now.resolver is None:
@@ -97,7 +99,7 @@ def _is_free(request: HttpRequest, headers: EnvironHeaders, now: Configuration) 
 
 def _accepted(user: Any, principal: Principal) -> Any:
     if user is None or not user.is_active:
-        raise RequirementNotMetError(Reason.PREDICATE_REFUSED, "the application has no active user for the caller")
+        raise RequirementNotMetError(Reason.NO_USER, "the application has no active user for the caller")
     bind(user, principal)
     return user
 

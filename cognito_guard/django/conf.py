@@ -23,6 +23,8 @@ from ..scopes import SCOPE, names
 from ..verifier import CognitoVerifier
 
 SETTING = "COGNITO_GUARD"
+_OPTIONS = {name.upper(): name for name in GuardOptions.__annotations__}
+_OURS = (*_OPTIONS, "VERIFIER", "EXEMPT", "USER_RESOLVER", "PERMISSION_MAP", "GROUP_MAP")
 
 Resolver: TypeAlias = Callable[[Principal], Any]
 """From a verified caller to a user of the application, or None where it has none."""
@@ -35,6 +37,7 @@ class Configuration:
 
     Attributes:
         guard: judges requests.
+        optional: each view says for itself whether it wants a caller (no `REQUIRED`).
         exempt: paths that need no token (`EXEMPT`).
         resolver: finds the user of a caller (`USER_RESOLVER`), or None for the stateless CognitoUser.
         permission_map: the permissions that a scope stands for (`PERMISSION_MAP`).
@@ -43,6 +46,7 @@ class Configuration:
     """
 
     guard: Guard
+    optional: bool
     exempt: frozenset[str]
     resolver: Resolver | None
     permission_map: Mapping[str, frozenset[str]]
@@ -70,18 +74,17 @@ def build(given: object) -> Configuration:
     Build a configuration.
 
     Args:
-        given: the settings dictionary.  `VERIFIER` (a verifier, or the dotted path of one) stands in for
-            the settings of the verifier: `USER_POOL_ID`, `CLIENT_ID` and so on.
+        given: the settings dictionary, its keys in any case.  `VERIFIER` (a verifier, or the dotted path of one)
+            stands in for the settings of the verifier: `USER_POOL_ID`, `CLIENT_ID` and so on.
 
     Raises:
         ConfigurationError: a setting that is unknown, missing, or can't be right.
     """
     if not isinstance(given, Mapping):
         raise ConfigurationError(SETTING, "expected a dictionary with USER_POOL_ID, CLIENT_ID, ...")
-    rest = dict(cast("Mapping[str, Any]", given))
+    rest = _by_key(cast("Mapping[object, Any]", given))
     vary = ("Authorization", "Cookie") if "TOKEN_FROM" in rest else ("Authorization",)
-    options: dict[str, Any] = {"required": False}
-    options |= {name: rest.pop(name.upper()) for name in GuardOptions.__annotations__ if name.upper() in rest}
+    options = {name: rest.pop(key) for key, name in _OPTIONS.items() if key in rest}
     exempt = exempt_paths(rest.pop("EXEMPT", ()))
     resolver = _imported("USER_RESOLVER", rest.pop("USER_RESOLVER", None))
     if resolver is not None and not callable(resolver):
@@ -94,6 +97,7 @@ def build(given: object) -> Configuration:
     guard = Guard(verifier=_verifier(rest), **cast("GuardOptions", options))
     return Configuration(
         guard=guard,
+        optional="required" not in options,
         exempt=exempt,
         resolver=resolver,
         permission_map=permission_map,
@@ -108,12 +112,23 @@ def _forget(*, setting: str, **_: object) -> None:
         _built.clear()
 
 
+def _by_key(given: Mapping[object, Any]) -> dict[str, Any]:
+    """Return settings by their keys: ours in capitals, and the verifier's as they are, to be named so in errors."""
+    found: dict[str, Any] = {}
+    for spelt, value in given.items():
+        key = str(spelt).upper() if str(spelt).upper() in _OURS else str(spelt)
+        if key in found:
+            raise ConfigurationError(str(spelt), "stands there twice, in two spellings")
+        found[key] = value
+    return found
+
+
 def _verifier(rest: dict[str, Any]) -> Verifier:
     if "VERIFIER" not in rest:
         return CognitoVerifier.from_mapping(rest)
     verifier: Verifier = _imported("VERIFIER", rest.pop("VERIFIER"))
     if rest:
-        raise ConfigurationError("VERIFIER", f"excludes {', '.join(map(str, rest))}")
+        raise ConfigurationError("VERIFIER", f"excludes {', '.join(rest)}")
     return verifier
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from ..principal import Principal
 
+__all__ = ["get_or_create_any_by_subject", "get_or_create_by_subject"]
+
 
 def get_or_create_by_subject(principal: Principal) -> Any:
     """

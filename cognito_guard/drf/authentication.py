@@ -15,8 +15,8 @@ from ..challenge import Challenge
 from ..django.caller import enter
 from ..django.conf import configuration
 from ..django.replies import forgery, refuse, response_for
-from ..errors import Reason, RefusalError
-from .composition import principal_of, requirement_of
+from ..errors import RefusalError
+from .composition import OthersRefusalError, principal_of, requirement_of
 
 _CHALLENGE = "_cognito_guard_challenge"
 
@@ -98,10 +98,10 @@ def _judged(request: Request, view: Any) -> Challenge | None:
     requirement = requirement_of(request, view)
     try:
         configuration().guard.authorize(principal_of(request), requirement)
+    except OthersRefusalError:
+        return None
     except RefusalError as error:
-        # Another's permission said no: it has its own words for that.
-        if error.reason is not Reason.PREDICATE_REFUSED:
-            return refuse(_django_request(request), error, requirement)
+        return refuse(_django_request(request), error, requirement)
     return None
 
 

@@ -7,17 +7,25 @@ They say yes or no, as REST framework wants it; why not is found out afterwards,
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, cast
 
+from django.core.exceptions import PermissionDenied
+from django.http import Http404
+from rest_framework.exceptions import APIException
 from rest_framework.permissions import AND, NOT, OR, BasePermission
 from rest_framework.request import Request
 
 from ..django.conf import configuration
-from ..errors import RefusalError
+from ..errors import Reason, RefusalError, RequirementNotMetError
 from ..principal import Principal
-from ..requires import Requirement, Requires, all_of
+from ..requires import Requirement, all_of
 
 _IS_ASKING = "_cognito_guard_is_asking"
+
+
+class OthersRefusalError(RequirementNotMetError):
+    """Say that a permission of others refused the caller, which has its own words for that."""
 
 
 class CognitoPermission(BasePermission):
@@ -68,7 +76,7 @@ def principal_of(request: Request) -> Principal | None:
 
 
 def requirement_of(request: Request, view: Any) -> Requirement:
-    """Return all that a view's permissions demand; those of others stand in it as predicates that ask them."""
+    """Return all that a view's permissions demand; those of others stand in it as demands that ask them."""
 
     def translated(permission: Any) -> Requirement:
         kind: type = permission.__class__
@@ -81,9 +89,25 @@ def requirement_of(request: Request, view: Any) -> Requirement:
             return translated(permission.op1) | translated(permission.op2)
         if kind is NOT:
             return ~translated(permission.op1)
-        return Requires(predicate=lambda _: bool(permission.has_permission(request, view)))
+        return _Others(lambda: bool(permission.has_permission(request, view)))
 
     return all_of(map(translated, view.get_permissions()))
+
+
+class _Others(Requirement):
+    """Demand what a permission of others does, whoever the caller is."""
+
+    __slots__ = ("_allows",)
+
+    def __init__(self, allows: Callable[[], bool]) -> None:
+        self._allows = allows
+
+    def refusal(self, principal: Principal, granted: frozenset[str], now: float) -> OthersRefusalError | None:
+        # Some refuse by an exception; this is asked by the handler of one, where it would be a server error.
+        with suppress(APIException, Http404, PermissionDenied):
+            if self._allows():
+                return None
+        return OthersRefusalError(Reason.PREDICATE_REFUSED, "a permission of others refuses the caller")
 
 
 def _leave_to_others(request: Request, view: Any, allows: Callable[[Any], bool]) -> None:

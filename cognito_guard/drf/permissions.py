@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, Unpack, cast
 
 from ..errors import ConfigurationError
-from ..requires import Requirement, Requires, all_of
+from ..requires import Requirement, Requires, RequiresOptions, all_of
 from .composition import CognitoPermission
 
 
@@ -31,14 +31,20 @@ class HasRequiredScopes(CognitoPermission):
         return ~Requires() if scopes is None else Requires(scopes=scopes)
 
 
-def Meets(*demands: str | Requirement) -> type[CognitoPermission]:  # noqa: N802 - reads as the class it returns
+def Meets(  # noqa: N802 - reads as the class it returns
+    *demands: str | Requirement, **more: Unpack[RequiresOptions]
+) -> type[CognitoPermission]:
     """
-    Return a permission class: all of these scopes and requirements.
+    Return a permission class: all of these scopes and requirements; none at all means any caller with a token.
+
+    Args:
+        demands: scopes and requirements.
+        more: arguments of `Requires`, to be met as well.
 
     Raises:
         ConfigurationError: a demand that can't be right.
     """
-    requirement = all_of(demands)
+    requirement = all_of((*demands, Requires(**more)))
 
     class Fixed(CognitoPermission):
         def requirement_for(self, view: Any) -> Requirement:
@@ -48,15 +54,22 @@ def Meets(*demands: str | Requirement) -> type[CognitoPermission]:  # noqa: N802
 
 
 def HasScopes(*scopes: str) -> type[CognitoPermission]:  # noqa: N802
-    """Return a permission class: all of these scopes."""
-    return Meets(Requires(scopes=scopes))
+    """Return a permission class: all of these scopes; raises ConfigurationError for none."""
+    return Meets(scopes=_named("scopes", scopes))
 
 
 def HasAnyScope(*scopes: str) -> type[CognitoPermission]:  # noqa: N802
-    """Return a permission class: at least one of these scopes."""
-    return Meets(Requires(any_scopes=scopes))
+    """Return a permission class: at least one of these scopes; raises ConfigurationError for none."""
+    return Meets(any_scopes=_named("any_scopes", scopes))
 
 
 def HasGroups(*groups: str) -> type[CognitoPermission]:  # noqa: N802
-    """Return a permission class: all of these Cognito groups."""
-    return Meets(Requires(groups=groups))
+    """Return a permission class: all of these Cognito groups; raises ConfigurationError for none."""
+    return Meets(groups=_named("groups", groups))
+
+
+def _named(setting: str, given: tuple[str, ...]) -> tuple[str, ...]:
+    # All of none would be met by every caller.
+    if not given:
+        raise ConfigurationError(setting, "expected at least one; Meets() lets in any caller with a token")
+    return given

@@ -14,7 +14,6 @@ try:
     from fastapi import APIRouter
     from fastapi.security import SecurityScopes
     from starlette.requests import HTTPConnection
-    from starlette.responses import Response
     from starlette.routing import Route
 except ImportError as _cause:
     raise ImportError("cognito_guard.fastapi needs FastAPI: pip install 'cognito-guard[fastapi]'") from _cause
@@ -22,10 +21,11 @@ except ImportError as _cause:
 from ..abstract import Verifier
 from ..challenge import metadata_reply
 from ..errors import ConfigurationError, MissingTokenError, RefusalError
-from ..guard import Guard, GuardOptions
+from ..guard import Guard, RouteGuardOptions, check_route_options
 from ..openapi import DeclaredScopes, described, swagger_ui_oauth
 from ..principal import Principal
-from ..requires import Requirement, all_of, with_scopes
+from ..requires import Requirement, Requires, RequiresOptions, all_of, with_scopes
+from ..starlette import response_for
 from .caller import Caller, ChallengeError, caller_of, challenge_response, refusal
 from .scheme import Described, Scheme
 
@@ -50,7 +50,7 @@ class CognitoBearer(Described):
         scopes: DeclaredScopes = (),
         scheme_name: str = "CognitoBearer",
         description: str | None = None,
-        **options: Unpack[GuardOptions],
+        **options: Unpack[RouteGuardOptions],
     ) -> None:
         """
         Guard with a verifier.
@@ -61,12 +61,12 @@ class CognitoBearer(Described):
             scopes: what clients may ask for, with descriptions for the docs page.
             scheme_name: the security scheme's name in OpenAPI; each guard of an application needs its own.
             description: the security scheme's description in OpenAPI.
-            options: attributes of `cognito_guard.guard.Guard`; `required` makes no difference here.
+            options: attributes of `cognito_guard.guard.Guard`, all but `required`.
 
         Raises:
             ConfigurationError: an option that can't be right.
         """
-        options["required"] = True
+        check_route_options(options, "Depends(guard) wants a caller, Depends(guard.optional) takes anonymous ones too")
         self._guard = Guard(verifier=verifier, **options)
         # Checked again with each dependency's own: one challenge names all scopes, and `acting_as` is held to them.
         of_all = () if self._guard.requirement is None else (self._guard.requirement,)
@@ -93,17 +93,20 @@ class CognitoBearer(Described):
         caller = await caller_of(connection, self._guard, self)
         return self._admitted(caller, connection, self._required(*asked.scopes))
 
-    def requires(self, *demands: str | Requirement) -> Callable[..., Awaitable[Principal]]:
+    def requires(
+        self, *demands: str | Requirement, **more: Unpack[RequiresOptions]
+    ) -> Callable[..., Awaitable[Principal]]:
         """
-        Return a dependency like the guard that demands more: `Depends(guard.requires(Requires(groups="admins")))`.
+        Return a dependency like the guard that demands more: `Depends(guard.requires(groups="admins"))`.
 
         Args:
             demands: scopes and requirements; all must be met.
+            more: arguments of `Requires`, to be met as well.
 
         Raises:
-            ConfigurationError: something that is neither.
+            ConfigurationError: a demand that can't be right.
         """
-        demanded = all_of(demands)
+        demanded = all_of((*demands, Requires(**more)))
         required = with_scopes(all_of((self._requirement, demanded)))
 
         async def admitted(connection: HTTPConnection, asked: SecurityScopes) -> Principal:
@@ -121,8 +124,7 @@ class CognitoBearer(Described):
         """
         if self._guard.metadata is None:
             raise ConfigurationError("metadata", "expected a ProtectedResource, got None")
-        reply = metadata_reply(self._guard.metadata)
-        response = Response(reply.body, reply.status, dict(reply.headers))
+        response = response_for(metadata_reply(self._guard.metadata))
         # A plain route, which no dependency of the application guards: who reads it has no token yet.
         return APIRouter(routes=[Route(self._guard.metadata.path, response, methods=["GET"])])
 

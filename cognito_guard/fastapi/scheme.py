@@ -11,6 +11,7 @@ from fastapi.security import SecurityScopes
 from fastapi.security.base import SecurityBase
 from starlette.requests import HTTPConnection
 
+from ..errors import ConfigurationError
 from ..openapi import security_scheme
 
 T = TypeVar("T")
@@ -30,7 +31,11 @@ class Scheme(Described):
     """A dependency that does nothing but stand in OpenAPI, below one that guards and can't stand there itself."""
 
     def __init__(self, name: str, *, domain: str | None, scopes: Mapping[str, str], description: str | None) -> None:
-        """Take what `security_scheme` takes, and raise what it raises."""
+        """Take what `security_scheme` takes and a name; raise ConfigurationError for what OpenAPI can't hold."""
+        if not isinstance(name, str) or not name:
+            raise ConfigurationError("scheme_name", "expected a name")
+        if description is not None and not isinstance(description, str):
+            raise ConfigurationError("description", f"expected words, got {type(description).__name__}")
         scheme = security_scheme(domain=domain, scopes=scopes, description=description)
         super().__init__((HTTPBearer if domain is None else OAuth2).model_validate(scheme), name)
 

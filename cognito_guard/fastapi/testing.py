@@ -11,6 +11,8 @@ from ..principal import Principal
 from . import CognitoBearer
 from .caller import CALLERS_KEY
 
+__all__ = ["acting_as"]
+
 
 def acting_as(app: ASGIApp, guard: CognitoBearer, principal: Principal) -> ASGIApp:
     """

@@ -19,7 +19,7 @@ except ImportError as _cause:
 
 from ..abstract import Verifier
 from ..errors import ConfigurationError
-from ..guard import Guard, GuardOptions
+from ..guard import Guard, RouteGuardOptions, check_route_options
 from ..requires import Requirement, Requires, RequiresOptions, all_of
 from .audit import marked, unguarded_endpoints
 from .caller import (
@@ -55,7 +55,7 @@ class CognitoGuard:
     """
 
     def __init__(
-        self, app: Flask | None = None, verifier: Verifier | None = None, **options: Unpack[GuardOptions]
+        self, app: Flask | None = None, verifier: Verifier | None = None, **options: Unpack[RouteGuardOptions]
     ) -> None:
         """
         Take what every application has in common, and one application, if it is there yet.
@@ -63,12 +63,12 @@ class CognitoGuard:
         Args:
             app: handed to `init_app`.
             verifier: judges tokens, in applications that are not given their own.
-            options: attributes of `cognito_guard.guard.Guard`: `token_from`, `metadata`, ...; `required` makes no
-                difference here.
+            options: attributes of `cognito_guard.guard.Guard`, all but `required`.
 
         Raises:
             ConfigurationError: as `init_app` does.
         """
+        check_route_options(options, "@guard.require wants a caller, @guard.optional takes anonymous ones too")
         self._verifier = verifier
         self._options = options
         if app is not None:
@@ -86,11 +86,11 @@ class CognitoGuard:
         Raises:
             ConfigurationError: a setting or option that can't be right, or an application that has a guard already.
         """
+        if not isinstance(app, Flask):
+            raise ConfigurationError("app", f"expected a Flask, got {type(app).__name__}; a verifier goes by verifier=")
         if EXTENSION in app.extensions:
             raise ConfigurationError("app", "has a CognitoGuard already")
-        options = self._options.copy()
-        options["required"] = False
-        guard = Guard(verifier=verifier or self._verifier or verifier_from(app.config), **options)
+        guard = Guard(verifier=verifier or self._verifier or verifier_from(app.config), **self._options)
         app.extensions[EXTENSION] = guard
         if guard.metadata is not None:
             # First of all hooks, whenever `protect` was called: the metadata needs no token.

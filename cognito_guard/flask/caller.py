@@ -27,7 +27,7 @@ _request_at_hand = cast("LocalProxy[Request]", request)._get_current_object  # p
 
 _signals = Namespace()
 principal_verified: NamedSignal = _signals.signal("principal-verified")
-"""Sent by the application with `principal`, once for each request whose token is acceptable."""
+"""Sent by the application with `principal`, once for each request whose token is accepted and meets `requirement`."""
 request_refused: NamedSignal = _signals.signal("request-refused")
 """Sent by the application with `challenge`: the answer, and the reason for it."""
 
@@ -125,7 +125,7 @@ def _caller(guard: Guard, app: Flask, now: Request) -> Principal | None:
     known: Principal | None = getattr(now, _PRINCIPAL, _UNKNOWN)
     if known is not _UNKNOWN:
         return known
-    principal = guard.authenticate(EnvironHeaders(now.environ))
+    principal = guard.authenticate(EnvironHeaders(now.environ), optional=True)
     setattr(now, _PRINCIPAL, principal)
     if principal is not None and principal_verified.receivers:
         principal_verified.send(app, _async_wrapper=app.ensure_sync, principal=principal)

@@ -245,6 +245,38 @@ def test_anonymous_caller_passes_where_the_handler_allows(pool: FakeUserPool) ->
     assert handler(rest(bearer(pool.access_token(scopes=["transactions/get"])), path="/other"), None) == "jane"
 
 
+def test_requirement_of_the_guard_is_everybodys(pool: FakeUserPool) -> None:
+    """Each handler demands it with its own; who comes with a token must meet it where that is optional too."""
+    guard = CognitoGuard(pool.verifier(), requirement=Requires(scopes="transactions/post", groups="admins"))
+
+    def handle(event: JSON, _context: object) -> Any:
+        return principal_or_none(event)
+
+    strict, optional = guard.require("transactions/get")(handle), guard.optional(handle)
+    assert optional(rest(), None) is None
+    challenge = 'Bearer realm="cognito", scope="transactions/post transactions/get"'
+    assert strict(rest(), None)["multiValueHeaders"]["WWW-Authenticate"] == [challenge]
+    both = ["transactions/get", "transactions/post"]
+    for handler in (strict, optional):
+        event = rest(bearer(pool.access_token(scopes=both)))
+        assert handler(event, None) == on_the_wire(event, NOT_ALLOWED)
+        assert handler(rest(bearer(pool.access_token(scopes=both, groups=["admins"]))), None)
+    poor = rest(bearer(pool.access_token(groups=["admins"])))
+    for handler, needed in ((strict, "transactions/post transactions/get"), (optional, "transactions/post")):
+        answered = handler(poor, None)
+        assert answered["statusCode"] == 403
+        assert answered["multiValueHeaders"]["WWW-Authenticate"][0].endswith(f', scope="{needed}"')
+
+
+@pytest.mark.parametrize("required", [True, False, "no", None])
+def test_guard_does_not_say_who_may_be_anonymous(pool: FakeUserPool, required: Any) -> None:
+    """Handlers do, by their decorator."""
+    options: dict[str, Any] = {"required": required}
+    with pytest.raises(ConfigurationError, match="optional") as raised:
+        CognitoGuard(pool.verifier(), **options)
+    assert raised.value.setting == "required"
+
+
 def test_asking_for_an_anonymous_caller_is_a_refusal(pool: FakeUserPool) -> None:
     """A handler that forgets that callers may be anonymous serves nobody by mistake."""
     with pytest.raises(MissingTokenError):
@@ -563,6 +595,10 @@ def shared_pool() -> FakeUserPool:
         {"GET": "a/b"},
         {"": "a/b"},
         {1: "a/b"},
+        "GET /orders",
+        ["GET /orders"],
+        [("GET /orders", "a/b")],
+        1,
     ],
 )
 def test_route_that_no_policy_can_spell_is_refused(pool: FakeUserPool, routes: Any) -> None:
@@ -639,6 +675,14 @@ def test_simple_answer_to_a_bad_token_is_no_or_an_error(pool: FakeUserPool, head
     assert HttpAuthorizer(pool.verifier())(http_event(*headers)) == {"isAuthorized": False}
     with pytest.raises(UnauthorizedError, match=r"^Unauthorized$"):
         HttpAuthorizer(pool.verifier(), raises=True)(http_event(*headers))
+
+
+@pytest.mark.parametrize("raises", ["no", 0, None])
+def test_whether_it_raises_is_true_or_false(pool: FakeUserPool, raises: Any) -> None:
+    """A word would be true, whatever it says."""
+    with pytest.raises(ConfigurationError) as raised:
+        HttpAuthorizer(pool.verifier(), raises=raises)
+    assert raised.value.setting == "raises"
 
 
 @pytest.mark.parametrize("make", [RestAuthorizer, HttpAuthorizer])

@@ -40,7 +40,7 @@ from cognito_guard.django import (
     principal_verified,
     request_refused,
 )
-from cognito_guard.django.conf import configuration
+from cognito_guard.django.conf import build, configuration
 from cognito_guard.django.resolvers import get_or_create_any_by_subject, get_or_create_by_subject
 from cognito_guard.metadata import ProtectedResource
 from cognito_guard.testing import FakeUserPool
@@ -724,7 +724,7 @@ def test_machine_is_no_user_unless_asked_for(
     """A machine gets no account by accident."""
     site(USER_RESOLVER=get_or_create_by_subject)
     response = resolve(pool, pool.client_token())
-    assert_refused(response, 403, None, caplog, Reason.PREDICATE_REFUSED)
+    assert_refused(response, 403, None, caplog, Reason.NO_USER)
     assert users().count() == 0
     site(USER_RESOLVER=get_or_create_any_by_subject)
     assert resolve(pool, pool.client_token()).get_username() == f"{pool.client_id}@{pool.user_pool_id}"
@@ -738,7 +738,7 @@ def test_account_that_is_not_the_callers_is_refused(
     username = f"{pool.subject('jane')}@{pool.user_pool_id}"
     users().create_user(username, **taken)
     site(USER_RESOLVER=SUBJECT)
-    assert_refused(resolve(pool, pool.access_token()), 403, None, caplog, Reason.PREDICATE_REFUSED)
+    assert_refused(resolve(pool, pool.access_token()), 403, None, caplog, Reason.NO_USER)
 
 
 def test_resolved_user_has_the_mapped_permissions(site: Site, pool: FakeUserPool, operators: Group) -> None:
@@ -791,6 +791,10 @@ def test_async_request_asks_a_plain_resolver(site: Site, send: Get, pool: FakeUs
         pytest.param({"VERIFIER": ..., "PERMISSION_MAP": {"a b": "x.y"}}, "PERMISSION_MAP", id="no scope"),
         pytest.param({"VERIFIER": ..., "PERMISSION_MAP": {"a": "xy"}}, "PERMISSION_MAP", id="no permission"),
         pytest.param({"VERIFIER": ..., "GROUP_MAP": {"a": 1}}, "GROUP_MAP", id="no group"),
+        pytest.param({"VERIFIER": ..., "REALM": "a", "realm": "a"}, "realm", id="one of ours twice"),
+        pytest.param({"USER_POOL_ID": "a", "user_pool_id": "a"}, "user_pool_id", id="a verifier's twice"),
+        pytest.param({"VERIFIER": ..., "verifier": None}, "verifier", id="the verifier twice"),
+        pytest.param({"VERIFIER": ..., 1: 2}, "VERIFIER", id="no name"),
     ],
 )
 def test_wrong_setting_is_found_at_the_start(pool: FakeUserPool, given: Any, setting: str) -> None:
@@ -813,6 +817,46 @@ def test_settings_make_one_verifier_until_they_change() -> None:
         assert "eu-west-1_Other" in repr(configuration().guard.verifier)
     assert configuration() is not first
     assert "eu-west-1_FakePool1" in repr(configuration().guard.verifier)
+
+
+@pytest.mark.parametrize("middleware", [[], [*STACK, COGNITO]], ids=["alone", "behind the middleware"])
+@pytest.mark.parametrize("view", [whoami, awhoami])
+def test_requirement_without_required_is_that_of_every_decorated_view(
+    site: Site, send: Get, pool: FakeUserPool, view: Any, middleware: list[str]
+) -> None:
+    """And of whoever comes with a token; without one, a request is anonymous where views allow that."""
+    demanded = Requires(scopes=POST, groups="staff")
+    site(cognito_required(GET)(view), middleware=middleware, REQUIREMENT=demanded)
+    assert send().headers["WWW-Authenticate"] == f'{NO_TOKEN}, scope="{POST} {GET}"'
+    assert send(token=pool.access_token(scopes=[GET, POST])).status_code == 403
+    poor = send(token=pool.access_token(scopes=[GET], groups=["staff"]))
+    # Only a view knows what it demands itself.
+    assert poor.headers["WWW-Authenticate"].endswith(f', scope="{POST}"' if middleware else f', scope="{POST} {GET}"')
+    assert send(token=pool.access_token(scopes=[GET, POST], groups=["staff"])).status_code == 200
+    site(cognito_optional(view), middleware=middleware or STACK, REQUIREMENT=demanded)
+    assert send().status_code == 200
+    assert send(token=pool.access_token()).status_code == 403
+
+
+def test_requirement_excludes_callers_who_are_let_in_without_a_token(pool: FakeUserPool) -> None:
+    """By `"REQUIRED": False`, where it is written."""
+    with pytest.raises(ConfigurationError) as raised:
+        build({"VERIFIER": pool.verifier(), "REQUIREMENT": Requires(groups="staff"), "REQUIRED": False})
+    assert raised.value.setting == "requirement"
+
+
+@pytest.mark.parametrize("spell", [str.lower, str.title, str.upper])
+def test_settings_are_read_in_any_case(pool: FakeUserPool, spell: Callable[[str], str]) -> None:
+    """Those of the verifier and our own alike."""
+    ours = {"REQUIRED": True, "EXEMPT": "/free", "TOKEN_FROM": cookie("a"), "GROUP_MAP": {"ops": "Operators"}}
+    given = {"USER_POOL_ID": pool.user_pool_id, "CLIENT_ID": pool.client_id, **ours}
+    built = build({spell(name): value for name, value in given.items()})
+    assert built.guard.required
+    assert built.exempt == frozenset(["/free"])
+    assert built.vary == ("Authorization", "Cookie")
+    assert built.group_map == {"ops": frozenset(["Operators"])}
+    resolved = build({spell("VERIFIER"): pool.verifier(), spell("USER_RESOLVER"): get_or_create_by_subject})
+    assert resolved.resolver is get_or_create_by_subject
 
 
 def test_verifier_may_be_named_by_its_path(monkeypatch: pytest.MonkeyPatch, pool: FakeUserPool) -> None:

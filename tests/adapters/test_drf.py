@@ -11,8 +11,9 @@ from typing import Any, ClassVar, TypeAlias, cast
 from .django_settings import COGNITO  # isort: skip - configures Django
 
 import pytest
+from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.db import connection, transaction
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 from django.test import override_settings
 from django.urls import path
 from drf_spectacular import settings as spectacular
@@ -21,7 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rest_framework.authentication import BaseAuthentication, BasicAuthentication, SessionAuthentication
 from rest_framework.decorators import api_view, authentication_classes, permission_classes
-from rest_framework.exceptions import NotAuthenticated, PermissionDenied
+from rest_framework.exceptions import NotAuthenticated, NotFound, PermissionDenied
 from rest_framework.permissions import AllowAny, BasePermission, IsAdminUser, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -29,8 +30,8 @@ from rest_framework.test import APIClient, APIRequestFactory, force_authenticate
 from rest_framework.views import APIView
 from rest_framework.viewsets import ViewSet
 
-from cognito_guard import ConfigurationError, FetchError, Principal, Reason, Requires
-from cognito_guard.django import principal_verified
+from cognito_guard import Challenge, ConfigurationError, FetchError, Principal, Reason, Requires
+from cognito_guard.django import principal_verified, request_refused
 from cognito_guard.drf import (
     CognitoAuthentication,
     HasAnyScope,
@@ -59,6 +60,9 @@ def no_scope(*needed: str) -> str:
     """Return the challenge to a caller who lacks scopes."""
     description = "The token lacks a scope that is required"
     return f'{NO_TOKEN}, error="insufficient_scope", error_description="{description}", scope="{" ".join(needed)}"'
+
+
+CLOSED = Requires(predicate=lambda _: False)
 
 
 class IsGet(BasePermission):
@@ -454,7 +458,75 @@ def test_others_refusals_stay_their_own(pool: FakeUserPool, assert_refused: Refu
         raise PermissionDenied("not today")
 
     assert_refused(ask(view_of(get=deny)), 403, None, None)
-    assert_refused(ask(view_of(HasScopes(), get=deny), pool.access_token()), 403, None, None)
+    assert_refused(ask(view_of(Meets(), get=deny), pool.access_token()), 403, None, None)
+
+
+@pytest.mark.parametrize(
+    "permission",
+    [
+        pytest.param(Meets(CLOSED), id="alone"),
+        pytest.param(Meets(GET, CLOSED), id="with a scope"),
+        pytest.param(Meets(CLOSED) & IsGet, id="with another's that says yes"),
+        pytest.param(Meets(CLOSED) | IsAdminUser, id="with another's that says no too"),
+    ],
+)
+def test_refusal_of_our_own_predicate_is_answered_as_by_every_adapter(
+    pool: FakeUserPool, assert_refused: Refused, permission: Any
+) -> None:
+    """In our words, for no cache, logged and told to the receivers: as `cognito_required` does."""
+    heard: list[Challenge] = []
+
+    def listener(challenge: Challenge, **_: Any) -> None:
+        heard.append(challenge)
+
+    request_refused.connect(listener)
+    try:
+        response = ask(view_of(permission), pool.access_token(scopes=[GET]))
+    finally:
+        request_refused.disconnect(listener)
+    assert_refused(response, 403, None, Reason.PREDICATE_REFUSED)
+    assert response.headers["Cache-Control"] == "no-store"
+    assert [challenge.reason for challenge in heard] == [Reason.PREDICATE_REFUSED]
+    assert response.content == heard[0].body
+
+
+@pytest.mark.parametrize("make", [HasScopes, HasAnyScope, HasGroups])
+@pytest.mark.parametrize("given", [(), ("",), ([],), (None,), ("a b ",)], ids=repr)
+def test_permission_that_names_nothing_is_refused(make: Callable[..., Any], given: tuple[Any, ...]) -> None:
+    """A list that came out empty would let every caller in; who means that says `Meets()`."""
+    with pytest.raises(ConfigurationError):
+        make(*given)
+
+
+def test_meets_takes_arguments_of_requires(pool: FakeUserPool, assert_refused: Refused) -> None:
+    """To be met as well."""
+    view = view_of(Meets(GET, groups=["staff"]))
+    assert_refused(ask(view, pool.access_token(scopes=[GET], groups=["staff"])), 200, None, None)
+    assert_refused(ask(view, pool.access_token(scopes=[GET])), 403, None, Reason.GROUP_REQUIRED)
+    response = ask(view, pool.access_token(groups=["staff"]))
+    assert_refused(response, 403, no_scope(GET), Reason.INSUFFICIENT_SCOPE)
+    with pytest.raises(ConfigurationError):
+        Meets(max_age=-1)
+
+
+@pytest.mark.parametrize("raised", [PermissionDenied("not you"), NotFound(), Http404(), DjangoPermissionDenied()])
+def test_permission_of_others_may_refuse_by_an_exception(
+    pool: FakeUserPool, assert_refused: Refused, raised: Exception
+) -> None:
+    """It is asked again for our answer, and must not become a server error there."""
+
+    class Raising(BasePermission):
+        def has_permission(self, request: Request, view: APIView) -> bool:
+            raise raised
+
+    denied = 404 if isinstance(raised, NotFound | Http404) else 403
+    assert_refused(ask(view_of(Raising), pool.access_token()), denied, None, None)
+    for permissions in ([HasScopes(GET), Raising], [HasScopes(GET) & Raising]):
+        assert_refused(ask(view_of(*permissions), pool.access_token()), 403, None, None)
+        assert_refused(ask(view_of(*permissions), pool.access_token(scopes=[GET])), denied, None, None)
+    either = view_of(HasScopes(GET) | Raising)
+    assert ask(either, pool.access_token()).status_code == denied
+    assert ask(either, pool.access_token(scopes=[GET])).status_code == 200
 
 
 def test_caller_of_another_class_has_no_scopes(assert_refused: Refused) -> None:

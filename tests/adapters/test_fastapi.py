@@ -309,6 +309,20 @@ def test_requires_composes(
     assert reply == expected if expected else (reply.status, reply.body) == (200, b"jane")
 
 
+def test_requires_takes_arguments_of_requires(pool: FakeUserPool) -> None:
+    """To be met as well as the demands; scopes among them stand in OpenAPI too."""
+    guard = guard_of(pool)
+    app = app_at(Depends(guard.requires(GET, scopes=[POST], groups=["staff"])))
+    both = [GET, POST]
+    assert ask(app) == naming(NO_TOKEN, GET, POST)
+    assert ask(app, "/", bearer(pool.access_token(scopes=[GET], groups=["staff"]))) == lacking(GET, POST)
+    assert ask(app, "/", bearer(pool.access_token(scopes=both))) == NOT_ALLOWED
+    assert ask(app, "/", bearer(pool.access_token(scopes=both, groups=["staff"]))).body == b"jane"
+    assert app.openapi()["paths"]["/"]["get"]["security"] == [{"CognitoBearer": both}]
+    with pytest.raises(ConfigurationError):
+        guard.requires(max_age=-1)
+
+
 def test_scopes_of_all_dependencies_above_add_up(pool: FakeUserPool) -> None:
     """As FastAPI's SecurityScopes do, also for what `requires` and `optional` return: one challenge names them."""
     guard = guard_of(pool)
@@ -362,13 +376,12 @@ def test_verifiers_own_scopes_are_named_as_well(pool: FakeUserPool) -> None:
     assert refused == lacking(POST, GET)
 
 
-def test_required_makes_no_difference(pool: FakeUserPool) -> None:
-    """Who may be anonymous is said by `optional` alone."""
-    for required in (False, True):
-        guard = guard_of(pool, required=required)
-        assert ask(app_at(Depends(guard))) == NO_TOKEN
-        assert ask(app_at(Depends(guard.requires()))) == NO_TOKEN
-        assert ask(app_at(Depends(guard.optional))).body == b"nobody"
+@pytest.mark.parametrize("required", [True, False, "no", None])
+def test_guard_does_not_say_who_may_be_anonymous(pool: FakeUserPool, required: Any) -> None:
+    """Dependencies do: `optional` alone."""
+    with pytest.raises(ConfigurationError, match="optional") as raised:
+        guard_of(pool, required=required)
+    assert raised.value.setting == "required"
 
 
 # Optional callers
@@ -870,6 +883,15 @@ MISTAKES: Mapping[str, tuple[str, Callable[[FakeUserPool], object]]] = {
     "a described scope with a blank": ("scopes", lambda pool: guard_of(pool, scopes={"a b": ""})),
     "a number as scopes": ("scopes", lambda pool: guard_of(pool, scopes=1)),
     "a number as scope": ("scopes", lambda pool: guard_of(pool, scopes=[1])),
+    "a number as description": ("description", lambda pool: guard_of(pool, description=4)),
+    "a number as description, with a domain": (
+        "description",
+        lambda pool: guard_of(pool, description=4, domain="auth.example.com"),
+    ),
+    "a number as name": ("scheme_name", lambda pool: guard_of(pool, scheme_name=4)),
+    "nothing as name": ("scheme_name", lambda pool: guard_of(pool, scheme_name="")),
+    "a number as a scope's description": ("scopes", lambda pool: guard_of(pool, scopes={GET: 4})),
+    "an option that nobody has": ("exempt", lambda pool: guard_of(pool, exempt="/healthz")),
     "a number as demand": ("requires", lambda pool: guard_of(pool).requires(cast("Any", 1))),
     "two scopes in one": ("scopes", lambda pool: guard_of(pool).requires("a b")),
     "metadata of none": ("metadata", lambda pool: guard_of(pool).metadata_router()),

@@ -443,14 +443,12 @@ def test_refusal_of_a_head_request_has_no_body(app: Flask, client: FlaskClient, 
 
 
 def test_options_of_the_guard_are_taken(app: Flask, client: FlaskClient, pool: FakeUserPool) -> None:
-    """Realm and form of the body, for example; `required` is each view's own matter."""
-    guard = CognitoGuard(app, pool.verifier(), realm="orders", problem_details=True, required=True)
+    """Realm and form of the body, for example."""
+    guard = CognitoGuard(app, pool.verifier(), realm="orders", problem_details=True)
     app.add_url_rule("/", view_func=guard.require()(whoami))
-    app.add_url_rule("/optional", "optional", guard.optional(whoami))
     response = client.get("/")
     assert response.headers["WWW-Authenticate"] == 'Bearer realm="orders"'
     assert response.mimetype == "application/problem+json"
-    assert client.get("/optional").text == "anonymous"
 
 
 # Signals
@@ -699,12 +697,69 @@ def test_application_without_extension_serves_no_guarded_view(app: Flask, client
         client.get("/")
 
 
-def test_options_that_cannot_be_right_are_refused(app: Flask, pool: FakeUserPool) -> None:
-    """A requirement for all, who may be anonymous, and a realm that no header can hold."""
-    with pytest.raises(ConfigurationError):
-        CognitoGuard(app, pool.verifier(), requirement=Requires(scopes=GET))
-    with pytest.raises(ConfigurationError):
-        CognitoGuard(app, pool.verifier(), realm='"')
+@pytest.mark.parametrize("how", ["require", "protect", "optional"])
+def test_requirement_of_the_extension_is_everybodys(
+    app: Flask, client: FlaskClient, pool: FakeUserPool, how: str
+) -> None:
+    """Each guarded view demands it with its own; who comes with a token must meet it where that is optional too."""
+    guard = CognitoGuard(app, pool.verifier(), requirement=Requires(scopes=POST, groups="admins"))
+    if how == "protect":
+        guard.protect(app, GET)
+    guarded: dict[str, Endpoint] = {"require": guard.require(GET)(whoami), "optional": guard.optional(whoami)}
+    app.add_url_rule("/", view_func=guarded.get(how, whoami))
+    needed = POST if how == "optional" else f"{POST} {GET}"
+    if how == "optional":
+        assert client.get("/").text == "anonymous"
+    else:
+        assert read(client.get("/")).challenges == [f'Bearer realm="cognito", scope="{needed}"']
+    assert read(client.get("/", headers=pool.headers(scopes=[GET, POST]))) == on_the_wire(NOT_ALLOWED)
+    refused = read(client.get("/", headers=pool.headers(scopes=[GET], groups=["admins"])))
+    assert (refused.status, refused.challenges[0].partition(", scope=")[2]) == (403, f'"{needed}"')
+    assert client.get("/", headers=pool.headers(scopes=[GET, POST], groups=["admins"])).text == "jane"
+
+
+def test_view_that_nobody_guards_demands_nothing(app: Flask, client: FlaskClient, pool: FakeUserPool) -> None:
+    """`requirement=` is no guard of its own."""
+    CognitoGuard(app, pool.verifier(), requirement=Requires(groups="admins"))
+    app.add_url_rule("/", view_func=whoami)
+    assert client.get("/", headers=pool.headers()).text == "anonymous"
+
+
+@pytest.mark.parametrize(
+    "options, setting",
+    [
+        pytest.param({"realm": '"'}, "realm", id="a realm that no header can hold"),
+        pytest.param({"requirement": GET}, "requirement", id="a scope by its name"),
+        pytest.param({"required": False}, "required", id="what the views say"),
+        pytest.param({"required": True}, "required", id="what the views say, the other way"),
+        pytest.param({"required": "no"}, "required", id="a word"),
+    ],
+)
+def test_options_that_cannot_be_right_are_refused(
+    app: Flask, pool: FakeUserPool, options: dict[str, Any], setting: str
+) -> None:
+    """By name; views say by their decorator whether their callers may be anonymous."""
+    with pytest.raises(ConfigurationError) as raised:
+        CognitoGuard(app, pool.verifier(), **options)
+    assert raised.value.setting == setting
+
+
+def test_option_that_nobody_has_is_refused_where_the_extension_is_made() -> None:
+    """And not by the first application."""
+    options: dict[str, Any] = {"exempt": "/healthz"}
+    with pytest.raises(ConfigurationError, match="known are requirement") as raised:
+        CognitoGuard(**options)
+    assert raised.value.setting == "exempt"
+
+
+@pytest.mark.parametrize("given", ["verifier", "blueprint", "name"])
+def test_what_is_no_application_is_refused(pool: FakeUserPool, given: str) -> None:
+    """A verifier in its place above all: other adapters take that first."""
+    others: dict[str, Any] = {"verifier": pool.verifier(), "blueprint": Blueprint("b", __name__), "name": __name__}
+    for prepare in (CognitoGuard, CognitoGuard(verifier=pool.verifier()).init_app):
+        with pytest.raises(ConfigurationError, match="verifier=") as raised:
+            prepare(others[given])
+        assert raised.value.setting == "app"
 
 
 Settings: TypeAlias = dict[str, Any]

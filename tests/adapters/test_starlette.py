@@ -367,6 +367,17 @@ def test_demand_that_is_none_is_found_at_import(demand: Any) -> None:
         requires(demand)
 
 
+def test_requires_takes_arguments_of_requires(pool: FakeUserPool, anonymous_allowed: MakeMiddleware) -> None:
+    """To be met as well as the demands."""
+    app = app_of(anonymous_allowed(pool), Route("/", requires(GET, groups=["staff"])(whoami)))
+    assert ask(app) == NO_TOKEN_FOR_GET
+    assert ask(app, "/", bearer(pool.access_token(groups=["staff"]))) == NO_SCOPE
+    assert ask(app, "/", bearer(pool.access_token(scopes=[GET]))) == NOT_ALLOWED
+    assert ask(app, "/", bearer(pool.access_token(scopes=[GET], groups=["staff"]))).body == b"jane"
+    with pytest.raises(ConfigurationError):
+        requires(max_age=-1)
+
+
 def test_requires_on_a_class_is_found_at_import() -> None:
     """A class is no endpoint function: its methods are what can be guarded."""
 
@@ -549,6 +560,31 @@ def test_backend_takes_absent_credentials_for_anonymous(
     app = app_of(behind_starlette(pool), Route("/", whoami), Route("/guarded", requires()(whoami)))
     assert ask(app, "/", *present(pool)) == Answer(status=200, headers=ask(app).headers)
     assert ask(app, "/guarded", *present(pool)) == expected
+
+
+def test_requirement_of_the_backend_is_that_of_every_caller(pool: FakeUserPool) -> None:
+    """Who comes with a token must meet it on every route, whoever guards that; without one a request is anonymous."""
+    middleware = behind_starlette(pool, requirement=Requires(scopes=POST, groups="admins"))
+    theirs = starlette_requires("authenticated")(whoami)
+    routes = [Route("/", whoami), Route("/ours", requires(GET)(whoami)), Route("/theirs", theirs)]
+    app = app_of(middleware, *routes)
+    assert ask(app).body == b""
+    needed = b'Bearer realm="cognito", scope="transactions/post transactions/get"'
+    assert ask(app, "/ours") == refusal(401, needed, NO_TOKEN.body)
+    for path in ("/", "/ours", "/theirs"):
+        assert ask(app, path, bearer(pool.access_token(scopes=[GET, POST]))) == NOT_ALLOWED
+        assert ask(app, path, bearer(pool.access_token(scopes=[GET, POST], groups=["admins"]))).body == b"jane"
+        poor = dict(ask(app, path, bearer(pool.access_token(scopes=[GET], groups=["admins"]))).headers)
+        assert poor[b"www-authenticate"].endswith(b', scope="transactions/post"')
+
+
+@pytest.mark.parametrize("required", [True, False, "no", None])
+def test_backend_does_not_say_who_may_be_anonymous(pool: FakeUserPool, required: Any) -> None:
+    """Endpoints do, by `@requires`."""
+    options: dict[str, Any] = {"required": required}
+    with pytest.raises(ConfigurationError, match="@requires") as raised:
+        CognitoBackend(pool.verifier(), **options)
+    assert raised.value.setting == "required"
 
 
 def test_backend_says_unavailable_while_keys_are_down(pool: FakeUserPool, clock: FakeClock) -> None:

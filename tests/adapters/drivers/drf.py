@@ -32,8 +32,8 @@ PERMISSIONS: Mapping[str, Any] = {
     "staff": HasGroups("staff"),
     "recent": Meets(Requires(max_age=300)),
     "combined": HasGroups("staff") | HasScopes("transactions/post"),
-    "boom": HasScopes(),
-    "stream": HasScopes(),
+    "boom": Meets(),
+    "stream": Meets(),
 }
 
 

@@ -5,38 +5,39 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from inspect import isclass, iscoroutinefunction
-from typing import Any, ParamSpec, TypeAlias, TypeGuard, Unpack, cast
+from typing import Any, ParamSpec, TypeAlias, TypeGuard, Unpack
 
 try:
-    from starlette.authentication import AuthCredentials, AuthenticationBackend, AuthenticationError, BaseUser
     from starlette.requests import HTTPConnection
-    from starlette.responses import Response
     from starlette.websockets import WebSocket, WebSocketState
 except ImportError as _cause:
     raise ImportError("cognito_guard.starlette needs Starlette: pip install 'cognito-guard[asgi]'") from _cause
 
-from .abstract import Verifier
-from .asgi.connection import GUARD_KEY, PRINCIPAL_KEY, enter, headers_of, send_challenge
-from .challenge import WEBSOCKET_POLICY_VIOLATION, Challenge, Reply
-from .errors import ConfigurationError, RefusalError
-from .guard import Guard, GuardOptions
-from .requires import Requirement, all_of
+from ..asgi.connection import GUARD_KEY, PRINCIPAL_KEY, send_challenge
+from ..challenge import WEBSOCKET_POLICY_VIOLATION, Challenge
+from ..errors import ConfigurationError, RefusalError
+from ..guard import Guard
+from ..requires import Requirement, Requires, RequiresOptions, all_of
+from .backend import ChallengeError, CognitoBackend, response_for
+
+__all__ = ["ChallengeError", "CognitoBackend", "requires", "response_for"]
 
 P = ParamSpec("P")
 Handler: TypeAlias = Callable[P, Any]
 
 
-def requires(*demands: str | Requirement) -> Callable[[Handler[P]], Handler[P]]:
+def requires(*demands: str | Requirement, **more: Unpack[RequiresOptions]) -> Callable[[Handler[P]], Handler[P]]:
     """
     Guard an endpoint: sync, async or WebSocket, a function or a method.
 
     Args:
         demands: scopes and requirements; all must be met.  None at all means any verified caller.
+        more: arguments of `Requires`, to be met as well.
 
     The answer to a caller who may not is the challenge of RFC 6750 or 9470.  Needs `CognitoMiddleware` or
     `CognitoBackend` in front, and raises ConfigurationError on the first request without.
     """
-    requirement = all_of(demands)
+    requirement = all_of((*demands, Requires(**more)))
 
     def decorate(handler: Handler[P]) -> Handler[P]:
         if isclass(handler):
@@ -68,62 +69,6 @@ def _guarded_async(handler: Callable[P, Awaitable[Any]], requirement: Requiremen
         return await connection.close(WEBSOCKET_POLICY_VIOLATION)
 
     return guarded
-
-
-class CognitoBackend(AuthenticationBackend):
-    """
-    Authenticate for Starlette's AuthenticationMiddleware: its `backend=`, and as `on_error` its `on_error=`.
-
-    Without the latter Starlette answers every bad token with a plain 400.  A request without credentials is
-    anonymous here; what needs a caller says so with `@requires`.
-    """
-
-    def __init__(self, verifier: Verifier, **options: Unpack[GuardOptions]) -> None:
-        """
-        Take the verifier, and attributes of `cognito_guard.guard.Guard`; `required` makes no difference here.
-
-        Raises:
-            ConfigurationError: an option that can't be right.
-        """
-        options["required"] = False
-        self._guard = Guard(verifier=verifier, **options)
-
-    async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, BaseUser] | None:
-        """
-        Return the caller's credentials and principal, or None for a request without credentials.
-
-        Raises:
-            ChallengeError: the credentials are bad, or can't be checked now.
-        """
-        try:
-            principal = await self._guard.aauthenticate(headers_of(conn.scope))
-        except RefusalError as error:
-            raise ChallengeError(self._guard.refuse(error)) from error
-        enter(conn.scope, self._guard, principal)
-        if principal is None:
-            return None
-        return AuthCredentials(conn.scope["auth"].scopes), cast("BaseUser", principal)
-
-    @staticmethod
-    def on_error(conn: HTTPConnection, error: AuthenticationError) -> Response:
-        """Answer a refused request with its challenge."""
-        if isinstance(error, ChallengeError):
-            return response_for(error.challenge)
-        raise error
-
-
-class ChallengeError(AuthenticationError):
-    """Carry a challenge through Starlette's AuthenticationMiddleware."""
-
-    def __init__(self, challenge: Challenge) -> None:
-        """Take the challenge."""
-        super().__init__("the request was refused")
-        self.challenge = challenge
-
-
-def response_for(reply: Reply) -> Response:
-    """Return a reply as a Starlette response."""
-    return Response(reply.body, reply.status, dict(reply.headers))
 
 
 def _connection(args: tuple[Any, ...], kwargs: dict[str, Any]) -> HTTPConnection[Any]:
