@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .abstract import PoolVerifier, Verifier
 from .emulators import Emulator, emulator_arguments
@@ -23,7 +23,7 @@ from .keys.settings import check_settings
 from .keys.source import key_source
 from .pool import IssuerFormat, UserPool
 from .principal import Principal, principal_of
-from .requires import Requires
+from .requires import Requirement, Requires
 from .revocations import RevocationCheck, Revocations
 from .routing import AnyOf
 from .scopes import SCOPE, closure, names
@@ -33,6 +33,9 @@ from .tokens.claims import issuer_of
 from .tokens.jws import MAX_TOKEN_BYTES, UnverifiedToken, parse
 from .tokens.memo import Memo, Verified
 from .tokens.policy import ANY_CLIENT, AnyClient, Policy, ResourceBinding, TokenUse
+
+if TYPE_CHECKING:
+    from .explain import Explanation
 
 StringOrSeveral: TypeAlias = str | Iterable[str]
 
@@ -302,6 +305,37 @@ class CognitoVerifier(PoolVerifier):
     async def aprefetch(self) -> None:
         """Have usable keys at hand as `prefetch` does, without blocking the event loop."""
         await self._keys.aprefetch()
+
+    def explain(self, token: str, requirement: Requirement | None = None) -> Explanation:
+        """
+        Tell why a token is accepted or refused, check by check, to a developer who holds it.
+
+        All checks are made that can be made, also behind the first that fails.  May block for a fetch of keys as
+        `verify` does; the cache of verified tokens is neither asked nor filled.
+
+        Args:
+            token: the compact JWS, without scheme; anything at all.
+            requirement: what an operation demands, as for `authorize`.
+
+        Returns:
+            What the token holds, among the rest: for your eyes, never for a log or a response.
+
+        Raises:
+            ConfigurationError: the requirement is none.  What a predicate of yours raises is raised here, too.
+        """
+        from .explain import Judge, explain
+
+        judge = Judge(
+            pool=self._pool,
+            policy=self._policy,
+            keys=self._keys,
+            max_token_bytes=self._max_token_bytes,
+            revocations=self._revocations,
+            floor=self._floor,
+            granted_scopes=self.granted_scopes,
+            clock=self._clock,
+        )
+        return explain(token, requirement, judge)
 
     def _read(self, token: str) -> tuple[UnverifiedToken, str]:
         unverified = parse(token, max_bytes=self._max_token_bytes, known_headers=self._known_headers)

@@ -230,7 +230,7 @@ def test_times_are_judged_to_the_edge(
     expected: tuple[type[InvalidClaimError], str, Reason] | None,
 ) -> None:
     """On `exp` a token is over (RFC 7519 §4.1.4), on `nbf` and `iat` it is good; the leeway moves each, no more."""
-    options = {"leeway": 0.0, **bounds}
+    options: dict[str, Any] = {"leeway": 0.0, **bounds}
     if expected is None:
         check_times(claims(**changes), now, **options)
         return

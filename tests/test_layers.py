@@ -30,6 +30,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "awslambda.shapes",
         "awslambda.texts",
         "emulators",
+        "hints",
         "tokens",
         "keys",
         "keys.keyset",
@@ -42,7 +43,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     ),
     "time and threads": (
         *("keys.bucket", "keys.fetch", "keys.remote", "keys.settings", "keys.source"),
-        *("revocations", "routing", "tenants", "verifier"),
+        *("explain", "revocations", "routing", "tenants", "verifier"),
         *("alb", "identity_pool"),
     ),
     "http": ("metadata", "challenge", "guard"),

@@ -13,6 +13,12 @@ from functools import partial
 
 from .._version import __version__
 
+_TOKEN = (
+    "The token comes from standard input, or from the variable COGNITO_TOKEN; never from an argument, which would stand"
+    " in the list of processes and in the history of the shell.  `Bearer ` before it is left out."
+)
+_SETTINGS = "Settings come from the COGNITO_... variables that CognitoVerifier.from_env reads."
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """
@@ -43,13 +49,40 @@ def main(argv: Sequence[str] | None = None) -> int:
     serve.add_argument("--host", default="127.0.0.1", help="the address to listen at (%(default)s)")
     serve.add_argument("--port", default=8080, type=int, help="the port to listen at (%(default)s); 0 for any")
     serve.set_defaults(load=_serve)
+    inspect = commands.add_parser(
+        "inspect",
+        help="show what a token says, without verifying it",
+        description=f"Decode a token without verifying it.  {_TOKEN}",
+    )
+    inspect.set_defaults(load=_inspect)
+    explain = commands.add_parser(
+        "explain",
+        help="verify a token, and tell why it is accepted or refused",
+        description=f"Make every check of a token and show what came out.  {_TOKEN}  {_SETTINGS}",
+    )
+    explain.add_argument("--scope", action="append", default=[], metavar="SCOPE", help="what the operation needs")
+    explain.add_argument("--group", action="append", default=[], metavar="GROUP", help="whose members alone may")
+    explain.set_defaults(load=_explain)
+    doctor = commands.add_parser(
+        "doctor",
+        help="examine settings, key endpoints and the clock",
+        description=f"Examine the settings and what they point at: keys, discovery documents, the clock.  {_SETTINGS}",
+    )
+    doctor.set_defaults(load=_doctor)
+    for command in (inspect, explain, doctor):
+        command.add_argument("--json", action="store_true", help="print one JSON object")
+    for command in (explain, doctor):
+        command.add_argument("--user-pool-id", metavar="ID", help="in place of COGNITO_USER_POOL_ID")
+        command.add_argument(
+            "--client-id", action="append", metavar="ID", help="in place of COGNITO_CLIENT_ID; may be repeated"
+        )
     arguments = parser.parse_args(argv)
     try:
-        command: Callable[[], int] = arguments.load(arguments)
+        run: Callable[[], int] = arguments.load(arguments)
     except ImportError as error:
         print(error, file=sys.stderr)
         return 2
-    return command()
+    return run()
 
 
 def _demo(arguments: argparse.Namespace) -> Callable[[], int]:
@@ -62,3 +95,24 @@ def _serve(arguments: argparse.Namespace) -> Callable[[], int]:
     from .serve import run_server
 
     return partial(run_server, arguments.config, host=arguments.host, port=arguments.port)
+
+
+def _inspect(arguments: argparse.Namespace) -> Callable[[], int]:
+    from .inspect import run_inspect
+
+    return partial(run_inspect, as_json=arguments.json)
+
+
+def _explain(arguments: argparse.Namespace) -> Callable[[], int]:
+    from .explain import run_explain
+    from .given import settings_given
+
+    settings = settings_given(arguments)
+    return partial(run_explain, settings, scopes=arguments.scope, groups=arguments.group, as_json=arguments.json)
+
+
+def _doctor(arguments: argparse.Namespace) -> Callable[[], int]:
+    from .doctor import run_doctor
+    from .given import settings_given
+
+    return partial(run_doctor, settings_given(arguments), as_json=arguments.json)

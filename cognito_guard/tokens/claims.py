@@ -8,8 +8,8 @@ claims without notice, and a pool's triggers add any.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn, TypeAlias
 
 from ..errors import (
     ExpiredTokenError,
@@ -47,8 +47,16 @@ _TYPES: Mapping[str, type] = {
 _MAX_TIME = 2**53
 
 
+Refuse: TypeAlias = Callable[[InvalidClaimError], object]
+"""Takes a refusal: raises it, as for every token that is verified, or collects it, as for one that is explained."""
+
 _NO_GROUPS: list[str] = []
 _STRINGS = frozenset({str})
+
+
+def refuse(error: InvalidClaimError) -> NoReturn:
+    """Raise the refusal: the first one decides."""
+    raise error
 
 
 def issuer_of(unverified: UnverifiedToken) -> str:
@@ -135,6 +143,7 @@ def check_times(
     leeway: float,
     max_token_age: float | None = None,
     max_token_lifetime: float | None = None,
+    refuse: Refuse = refuse,
 ) -> None:
     """
     Check that the token's time is now (RFC 7519 §4.1.4 to §4.1.6).
@@ -145,6 +154,7 @@ def check_times(
         leeway: seconds by which the two clocks may differ, either way.
         max_token_age: seconds since `iat`, or None for no bound.
         max_token_lifetime: seconds between `iat` and `exp`, or None for no bound.
+        refuse: takes each refusal; the rest is looked at where it returns.
 
     Raises:
         ExpiredTokenError: `exp` has passed, or the token is older than `max_token_age`.
@@ -155,12 +165,14 @@ def check_times(
     issued_at: int = claims["iat"]
     # Each comparison must hold for the token to pass: with a clock that tells no time (NaN) none does.
     if not now - leeway < expires_at:
-        raise ExpiredTokenError("exp", "mismatch", Reason.EXPIRED, "the token has expired")
+        refuse(ExpiredTokenError("exp", "mismatch", Reason.EXPIRED, "the token has expired"))
     if "nbf" in claims and not now + leeway >= claims["nbf"]:
-        raise ImmatureTokenError("nbf", "mismatch", Reason.NOT_YET_VALID, "the token is not valid yet")
+        refuse(ImmatureTokenError("nbf", "mismatch", Reason.NOT_YET_VALID, "the token is not valid yet"))
     if not now + leeway >= issued_at:
-        raise ImmatureTokenError("iat", "mismatch", Reason.ISSUED_IN_FUTURE, "the token was issued in the future")
+        refuse(ImmatureTokenError("iat", "mismatch", Reason.ISSUED_IN_FUTURE, "the token was issued in the future"))
     if max_token_age is not None and not now - leeway <= issued_at + max_token_age:
-        raise ExpiredTokenError("iat", "mismatch", Reason.TOO_OLD, "the token is older than the maximum age")
+        refuse(ExpiredTokenError("iat", "mismatch", Reason.TOO_OLD, "the token is older than the maximum age"))
     if max_token_lifetime is not None and not expires_at - issued_at <= max_token_lifetime:
-        raise InvalidClaimError("exp", "mismatch", Reason.LIFETIME_TOO_LONG, "the token lives longer than the maximum")
+        refuse(
+            InvalidClaimError("exp", "mismatch", Reason.LIFETIME_TOO_LONG, "the token lives longer than the maximum")
+        )

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias, cast
 
 from ..errors import ConfigurationError, InvalidClaimError, Reason, malformed_claim, missing_claim
 from ..settings import check_leeway, check_seconds
-from .claims import check_times, check_types, surely_in_time
+from .claims import Refuse, check_times, check_types, refuse, surely_in_time
 from .jws import is_array
 
 TokenUse = Literal["access", "id"]
@@ -118,9 +118,14 @@ class Policy:
             max_token_lifetime=max_token_lifetime,
         )
 
-    def check(self, claims: Mapping[str, Any], now: float) -> None:
+    def check(self, claims: Mapping[str, Any], now: float, refuse: Refuse = refuse) -> None:
         """
         Check the claims of a token whose signature is good.
+
+        Args:
+            claims: the claims.
+            now: wall time in seconds since the epoch.
+            refuse: takes each refusal but those of types; the rest is looked at where it returns.
 
         Raises:
             InvalidClaimError: a claim is missing, malformed or not what is accepted here.
@@ -128,18 +133,20 @@ class Policy:
         check_types(claims)
         token_use = claims["token_use"]
         if token_use not in self.token_uses:
-            raise InvalidClaimError(
-                "token_use", "mismatch", Reason.WRONG_TOKEN_USE, "a token of this use is not accepted here"
+            refuse(
+                InvalidClaimError(
+                    "token_use", "mismatch", Reason.WRONG_TOKEN_USE, "a token of this use is not accepted here"
+                )
             )
-        check_times(claims, now, self.leeway, self.max_token_age, self.max_token_lifetime)
+        check_times(claims, now, self.leeway, self.max_token_age, self.max_token_lifetime, refuse)
         if token_use == "access":
-            self._check_access_token(claims)
+            self._check_access_token(claims, refuse)
         else:
-            self._check_id_token(claims)
+            self._check_id_token(claims, refuse)
         if "cnf" in claims:
             # Whoever stole such a token can't use it where possession is checked; nor may they here
             # (RFC 9449 §7.1 forbids to take it as a plain bearer token).
-            raise InvalidClaimError("cnf", "mismatch", Reason.SENDER_CONSTRAINED, "the token is sender-constrained")
+            refuse(InvalidClaimError("cnf", "mismatch", Reason.SENDER_CONSTRAINED, "the token is sender-constrained"))
 
     def check_times(self, claims: Mapping[str, Any], now: float) -> None:
         """
@@ -154,28 +161,32 @@ class Policy:
         """Return two wall times between which `check_times` passes a token that was accepted."""
         return surely_in_time(claims, self.leeway, self.max_token_age)
 
-    def _check_access_token(self, claims: Mapping[str, Any]) -> None:
+    def _check_access_token(self, claims: Mapping[str, Any], refuse: Refuse) -> None:
         client_id = claims.get("client_id")
         if client_id is None:
-            raise missing_claim("client_id")
-        if self.client_ids is not ANY_CLIENT and client_id not in self.client_ids:
-            raise _wrong_client("client_id")
+            refuse(missing_claim("client_id"))
+        elif self.client_ids is not ANY_CLIENT and client_id not in self.client_ids:
+            refuse(_wrong_client("client_id"))
         bound = self.binding_required and client_id not in self.unbound_clients
         if "aud" not in claims:
             if bound:
-                raise InvalidClaimError("aud", "missing", Reason.WRONG_AUDIENCE, "the token is not bound to a resource")
+                refuse(
+                    InvalidClaimError("aud", "missing", Reason.WRONG_AUDIENCE, "the token is not bound to a resource")
+                )
             return
         accepted = self.resources if bound else self.resources | {client_id}
         if accepted.isdisjoint(audience(claims)):
             # Minted for another API: whoever serves that one could replay it here.
-            raise InvalidClaimError("aud", "mismatch", Reason.WRONG_AUDIENCE, "the token is bound to another resource")
+            refuse(
+                InvalidClaimError("aud", "mismatch", Reason.WRONG_AUDIENCE, "the token is bound to another resource")
+            )
 
-    def _check_id_token(self, claims: Mapping[str, Any]) -> None:
+    def _check_id_token(self, claims: Mapping[str, Any], refuse: Refuse) -> None:
         if "aud" not in claims:
-            raise missing_claim("aud")
+            refuse(missing_claim("aud"))
         # Every audience must be one of ours (OpenID Connect Core §3.1.3.7); Cognito names one.
-        if self.client_ids is not ANY_CLIENT and not self.client_ids.issuperset(audience(claims)):
-            raise _wrong_client("aud")
+        elif self.client_ids is not ANY_CLIENT and not self.client_ids.issuperset(audience(claims)):
+            refuse(_wrong_client("aud"))
 
 
 def _wrong_client(claim: str) -> InvalidClaimError:
