@@ -31,8 +31,9 @@ def described(scopes: DeclaredScopes) -> dict[str, str]:
     if isinstance(scopes, ResourceServer):
         return {scopes[name]: description for name, description in scopes.descriptions.items()}
     if isinstance(scopes, Mapping):
-        check_descriptions(scopes)
-        return {scope: scopes[scope] for scope in names("scopes", scopes, SCOPE)}
+        found = {scope: scopes[scope] for scope in names("scopes", scopes, SCOPE)}
+        check_descriptions(found)
+        return found
     if isinstance(scopes, str) or not isinstance(scopes, Iterable):
         return dict.fromkeys(names("scopes", scopes, SCOPE), "")
     return {scope: description for some in scopes for scope, description in described(some).items()}

@@ -67,7 +67,7 @@ class ResourceServer(Mapping[str, str]):
         return f"ResourceServer({self.identifier!r}, {list(self)})"
 
 
-def check_descriptions(scopes: Mapping[Any, str]) -> None:
+def check_descriptions(scopes: Mapping[str, str]) -> None:
     """Raise ConfigurationError unless every scope is described in words."""
     for description in scopes.values():
         if not isinstance(description, str):
