@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from .errors import ConfigurationError
 from .metadata import ProtectedResource
@@ -31,9 +31,9 @@ def described(scopes: DeclaredScopes) -> dict[str, str]:
     if isinstance(scopes, ResourceServer):
         return {scopes[name]: description for name, description in scopes.descriptions.items()}
     if isinstance(scopes, Mapping):
-        found = {scope: scopes[scope] for scope in names("scopes", scopes, SCOPE)}
-        check_descriptions(found)
-        return found
+        given = cast("Mapping[str, str]", scopes)
+        check_descriptions(given)
+        return {scope: given[scope] for scope in names("scopes", given, SCOPE)}
     if isinstance(scopes, str) or not isinstance(scopes, Iterable):
         return dict.fromkeys(names("scopes", scopes, SCOPE), "")
     return {scope: description for some in scopes for scope, description in described(some).items()}
