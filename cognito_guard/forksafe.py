@@ -29,7 +29,7 @@ _instances: WeakSet[ForkSafe] = WeakSet()
 
 def _reset_all() -> None:
     for instance in _instances:
-        instance._reset_after_fork()
+        instance._reset_after_fork()  # pyright: ignore[reportPrivateUsage] - of this module
 
 
 if hasattr(os, "register_at_fork"):
