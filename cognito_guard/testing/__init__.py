@@ -4,6 +4,7 @@ A user pool to test against: real cryptography and Cognito's own claim shapes, n
 Nothing here imports a framework, and nothing here belongs in production.
 """
 
+from .assertions import assert_challenge
 from .claims import ABSENT
 from .clock import FakeClock
 from .directory import AppClient, PoolUser
@@ -32,5 +33,6 @@ __all__ = [
     "HostileToken",
     "PoolUser",
     "TokenRequestError",
+    "assert_challenge",
     "hostile_tokens",
 ]
