@@ -37,7 +37,8 @@ class Verifier:
         Raises:
             InvalidTokenError: the token is not acceptable; `reason` says why.
             InsufficientScopeError: it lacks one of `required_scopes`.
-            UnavailableError: the keys are out of reach.
+            UnavailableError: the keys, or the revocations, are out of reach.
+            ConfigurationError: the revocations answer neither True nor False.
         """
         raise NotImplementedError
 
@@ -108,6 +109,11 @@ class PoolVerifier(Verifier):
     @property
     def implied_scopes(self) -> Mapping[str, frozenset[str]]:
         """Scopes to all that they imply, themselves included."""
+        raise NotImplementedError
+
+    @property
+    def revocations(self) -> object:
+        """Who is asked at each request whether a token was revoked, or None."""
         raise NotImplementedError
 
     @property

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from .errors import ConfigurationError
 from .pool import check_fetchable
-from .scopes import SCOPE, ResourceServer, names
+from .scopes import ResourceServer, names, scope_names
 
 _WELL_KNOWN = "/.well-known/oauth-protected-resource"
 
@@ -57,7 +57,7 @@ class ProtectedResource:
         if not servers:
             raise ConfigurationError("authorization_servers", "expected at least one")
         parts = urlsplit(resource)
-        declared = names("scopes", scopes, SCOPE)
+        declared = scope_names("scopes", scopes)
         self.resource = resource
         if name is not None and not isinstance(name, str):
             raise ConfigurationError("name", f"expected a string, got {type(name).__name__}")

@@ -7,10 +7,9 @@ scopes and groups are compared whole, never by prefix or substring.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from inspect import iscoroutinefunction
 from types import MappingProxyType
 from typing import Any, Final, NoReturn, TypeAlias, TypedDict, cast
@@ -24,7 +23,7 @@ from .errors import (
     StepUpRequiredError,
 )
 from .principal import Principal
-from .scopes import SCOPE, names
+from .scopes import SCOPE, names, scope_names
 from .settings import check_seconds
 
 Refusal: TypeAlias = AuthorizationError | StepUpRequiredError
@@ -131,11 +130,11 @@ class Requires(Requirement):
                 async predicate.
         """
         put = object.__setattr__
-        put(self, "scopes", names("scopes", scopes, SCOPE))
-        put(self, "any_scopes", _choice("any_scopes", any_scopes, SCOPE))
+        put(self, "scopes", scope_names("scopes", scopes))
+        put(self, "any_scopes", _choice("any_scopes", any_scopes, scope_names))
         put(self, "groups", frozenset(names("groups", groups)))
         put(self, "any_groups", frozenset(_choice("any_groups", any_groups)))
-        put(self, "acr", _choice("acr", acr, SCOPE))
+        put(self, "acr", _choice("acr", acr, partial(names, grammar=SCOPE)))
         put(self, "client_id", frozenset(_choice("client_id", client_id)))
         put(self, "actor", frozenset(_choice("actor", actor)))
         if not isinstance(claims, Mapping):
@@ -273,9 +272,11 @@ class _Not(Requirement):
         return RequirementNotMetError(Reason.EXCLUDED, "the operation excludes this caller")
 
 
-def _choice(setting: str, given: str | Iterable[str] | None, grammar: re.Pattern[str] | None = None) -> tuple[str, ...]:
+def _choice(
+    setting: str, given: str | Iterable[str] | None, read: Callable[[str, Any], tuple[str, ...]] = names
+) -> tuple[str, ...]:
     """Return the names of which one is demanded; a list that came out empty would let everybody in."""
-    found = () if given is None else names(setting, given, grammar)
+    found = () if given is None else read(setting, given)
     if given is not None and not found:
         raise ConfigurationError(setting, "expected at least one, or None for no demand")
     return found

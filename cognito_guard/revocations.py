@@ -12,6 +12,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple, Protocol
 
 from .errors import ConfigurationError, Reason, RevokedTokenError, UnavailableError
@@ -20,15 +21,20 @@ from .principal import Principal
 from .settings import MAX_LEEWAY, check_seconds
 
 # A user pool lets its tokens live for a day at most, a refresh token may be used for a minute after it was rotated, and
-# a verifier's leeway comes on top.
-_KEPT_FOR = 24 * 60 * 60.0 + 60.0 + MAX_LEEWAY
+# a verifier's leeway comes on top of both ends.
+_KEPT_FOR = 24 * 60 * 60.0 + 60.0 + 2 * MAX_LEEWAY
+_MAX_AHEAD = 24 * 60 * 60.0
 _SWEEP_EVERY = 60.0
 _RETRY_AFTER = 1.0
 _log = logging.getLogger("cognito_guard.revocations")
 
 
 class Revocations(Protocol):
-    """Know which tokens were revoked: a RevocationList, or a store that several processes share."""
+    """
+    Know which tokens were revoked: a RevocationList, or a store that several processes share.
+
+    How long an answer may take is for the store to bound: the request waits for it.
+    """
 
     def is_revoked(self, principal: Principal) -> bool:
         """Tell whether the principal's token was revoked; may block, and raise anything where that can't be told."""
@@ -40,7 +46,12 @@ class Revocations(Protocol):
 
 
 class RevocationCheck:
-    """Ask for revocations, and fail closed: where they are out of reach there is no verdict."""
+    """
+    Ask for revocations, and fail closed: where they are out of reach there is no verdict.
+
+    Attributes:
+        store: who is asked.
+    """
 
     def __init__(self, revocations: Revocations) -> None:
         """
@@ -50,9 +61,10 @@ class RevocationCheck:
             ConfigurationError: it can't be asked.
         """
         for method in ("is_revoked", "ais_revoked"):
-            if not callable(getattr(revocations, method, None)):
+            # A class has them too, and would fail at each request.
+            if isinstance(revocations, type) or not callable(getattr(revocations, method, None)):
                 raise ConfigurationError("revocations", f"expected an object with a method {method}")
-        self._revocations = revocations
+        self.store = revocations
         self._failing = False
 
     def check(self, principal: Principal) -> None:
@@ -64,26 +76,26 @@ class RevocationCheck:
             UnavailableError: that can't be told now.
             ConfigurationError: the answer is neither True nor False.
         """
-        answer: object
         try:
-            answer = self._revocations.is_revoked(principal)
+            answer: object = self.store.is_revoked(principal)
         except Exception as error:  # anybody's code
-            answer = error
-        self._judge(answer)
+            refusal = self._failed(error)
+        else:
+            return self._judge(answer)
+        # Out here, where neither cause nor context nor local variable is the store's error: it may quote.
+        raise refusal
 
     async def acheck(self, principal: Principal) -> None:
         """Ask as `check` does, without blocking the event loop."""
-        answer: object
         try:
-            answer = await self._revocations.ais_revoked(principal)
+            answer: object = await self.store.ais_revoked(principal)
         except Exception as error:  # anybody's code
-            answer = error
-        self._judge(answer)
+            refusal = self._failed(error)
+        else:
+            return self._judge(answer)
+        raise refusal
 
     def _judge(self, answer: object) -> None:
-        if isinstance(answer, Exception):
-            # Without a cause: its message may quote what was asked for.
-            raise self._failed(answer)
         if self._failing:
             self._failing = False
             _log.info("asking for revocations works again")
@@ -96,18 +108,30 @@ class RevocationCheck:
     def _failed(self, error: Exception) -> UnavailableError:
         if not self._failing:
             self._failing = True
+            # The class and no message: a foreign message may quote what was asked for.
             problem = type(error).__name__
             _log.warning("asking for revocations failed: %s", problem, extra={"problem": problem})
-        retry_after = error.retry_after if isinstance(error, UnavailableError) else _RETRY_AFTER
-        return UnavailableError(retry_after, Reason.REVOCATIONS_UNAVAILABLE, "the revocations are out of reach")
+        return UnavailableError(_retry_after(error), Reason.REVOCATIONS_UNAVAILABLE, "the revocations are out of reach")
+
+
+def _retry_after(error: Exception) -> float:
+    """Return after how many seconds to try again: what the store says, if it says so and it can be told."""
+    if isinstance(error, UnavailableError):
+        with suppress(ConfigurationError):
+            check_seconds("retry_after", error.retry_after)
+            return error.retry_after
+    return _RETRY_AFTER
 
 
 class _Entry(NamedTuple):
+    """Hold up to when tokens were issued that are revoked, and until when that matters, by timer and by wall clock."""
+
     issued_until: float
     kept_until: float
+    kept_until_time: float
 
 
-_NEVER = _Entry(-math.inf, -math.inf)
+_NEVER = _Entry(-math.inf, -math.inf, -math.inf)
 
 
 class RevocationList(ForkSafe):
@@ -115,7 +139,11 @@ class RevocationList(ForkSafe):
     Hold the revocations of one process, for as long as any token that they concern could still be accepted.
 
     Shared by threads and event loops.  Each process has its own: an application of several needs a store that all of
-    them can ask.  Say it here first and to Cognito afterwards, so that no request comes in between.
+    them can ask.
+
+    A session is revoked here first and at Cognito afterwards, so that no request comes in between.  A user, a client
+    or a pool is revoked here once more when Cognito has answered: what was issued meanwhile is younger than the first
+    word.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.time, timer: Callable[[], float] = time.monotonic) -> None:
@@ -153,7 +181,8 @@ class RevocationList(ForkSafe):
         Args:
             user_pool_id: the user pool.
             subject: the user's `sub`; a name can change hands.
-            issued_until: wall time, seconds since the epoch, in place of now: later tokens are not concerned.
+            issued_until: wall time, seconds since the epoch, at most a day ahead, in place of now: later tokens are not
+                concerned.  By Cognito's clock: where yours may be behind it, add by how much.
         """
         self._enter("subject", user_pool_id, subject, issued_until)
 
@@ -189,19 +218,28 @@ class RevocationList(ForkSafe):
         if issued_until is None:
             issued_until = clock
         check_seconds("issued_until", issued_until)
+        ahead = max(0.0, issued_until - clock)
+        if ahead > _MAX_AHEAD:
+            raise ConfigurationError("issued_until", "expected seconds since the epoch, at most a day ahead")
         with self._lock:
             now = self._timer()
-            self._sweep(now)
+            self._sweep(now, clock)
             before = self._entries.get((kind, user_pool_id, name), _NEVER)
             self._entries[kind, user_pool_id, name] = _Entry(
                 issued_until=max(issued_until, before.issued_until),
-                kept_until=max(now + max(0.0, issued_until - clock) + _KEPT_FOR, before.kept_until),
+                kept_until=max(now + ahead + _KEPT_FOR, before.kept_until),
+                kept_until_time=max(clock + ahead + _KEPT_FOR, before.kept_until_time),
             )
 
-    def _sweep(self, now: float) -> None:
+    def _sweep(self, now: float, clock: float) -> None:
         """Forget what no token can meet any more; now and then, as that looks at every entry."""
         if now - self._swept_at >= _SWEEP_EVERY:
-            self._entries = {name: entry for name, entry in self._entries.items() if entry.kept_until > now}
+            # By both, for the one that judges tokens may have been set back meanwhile.
+            self._entries = {
+                name: entry
+                for name, entry in self._entries.items()
+                if entry.kept_until > now or entry.kept_until_time > clock
+            }
             self._swept_at = now
 
     def __len__(self) -> int:

@@ -11,7 +11,14 @@ from contextlib import suppress
 from typing import TypeAlias
 
 from .abstract import PoolVerifier, Verifier
-from .errors import ConfigurationError, InsufficientScopeError, InvalidTokenError, UnavailableError, wrong_issuer
+from .errors import (
+    ConfigurationError,
+    InsufficientScopeError,
+    InvalidTokenError,
+    RevokedTokenError,
+    UnavailableError,
+    wrong_issuer,
+)
 from .principal import Principal
 from .tokens.claims import issuer_of
 from .tokens.jws import parse
@@ -40,13 +47,20 @@ class Routed(Verifier):
         """Verify a token with the verifiers of its issuer; see `Verifier.verify`."""
         digest, issuer, taker = self._look(token)
         if taker is not None:
-            with suppress(InvalidTokenError, InsufficientScopeError):
+            try:
                 return self._accepted(issuer, taker, self._ask(taker, token))
+            except RevokedTokenError:
+                raise
+            except (InvalidTokenError, InsufficientScopeError):
+                pass
         refusal: _Refusal | None = None
         issuer = issuer_of(parse(token, max_bytes=self._max_token_bytes))
         for place, verifier in enumerate(self._verifiers_of(issuer)):
             try:
                 principal = self._accepted(issuer, verifier, self._ask(verifier, token))
+            except RevokedTokenError:
+                # The last word, whoever else might take the token.
+                raise
             except (InvalidTokenError, InsufficientScopeError) as error:
                 refusal = _telling(refusal, error)
             else:
@@ -57,13 +71,20 @@ class Routed(Verifier):
         """Verify a token as `verify` does, without blocking the event loop (asyncio)."""
         digest, issuer, taker = self._look(token)
         if taker is not None:
-            with suppress(InvalidTokenError, InsufficientScopeError):
+            try:
                 return self._accepted(issuer, taker, await self._aask(taker, token))
+            except RevokedTokenError:
+                raise
+            except (InvalidTokenError, InsufficientScopeError):
+                pass
         refusal: _Refusal | None = None
         issuer = issuer_of(parse(token, max_bytes=self._max_token_bytes))
         for place, verifier in enumerate(self._verifiers_of(issuer)):
             try:
                 principal = self._accepted(issuer, verifier, await self._aask(verifier, token))
+            except RevokedTokenError:
+                # The last word, whoever else might take the token.
+                raise
             except (InvalidTokenError, InsufficientScopeError) as error:
                 refusal = _telling(refusal, error)
             else:
@@ -186,5 +207,8 @@ def _by_issuer(verifiers: Sequence[PoolVerifier]) -> Mapping[str, tuple[PoolVeri
             others = found.get(issuer, ())
             if any(other.implied_scopes != verifier.implied_scopes for other in others):
                 raise ConfigurationError("implies", "expected the same of all verifiers of one issuer")
+            if any(other.revocations is not verifier.revocations for other in others):
+                # What one refuses as revoked, the other would take.
+                raise ConfigurationError("revocations", "expected the same of all verifiers of one issuer")
             found[issuer] = (*others, verifier)
     return found

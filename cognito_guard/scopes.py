@@ -76,16 +76,33 @@ def check_descriptions(scopes: Mapping[str, str]) -> None:
 
 def names(setting: str, given: Any, grammar: re.Pattern[str] | None = None) -> tuple[str, ...]:
     """
-    Return one name or several as a tuple, without repetition; a resource server stands for all its scopes.
+    Return one name or several as a tuple, without repetition.
 
     Raises:
-        ConfigurationError: no string, an empty one, or one that the grammar does not allow.
+        ConfigurationError: no string, an empty one, one that the grammar does not allow, or a resource server, which
+            is no name.
     """
-    found = given.scopes if isinstance(given, ResourceServer) else several(setting, given)
+    if isinstance(given, ResourceServer):
+        raise ConfigurationError(setting, "expected no resource server")
+    found = several(setting, given)
     for name in found:
         if grammar is not None and not grammar.fullmatch(name):
             raise ConfigurationError(setting, f"expected ASCII without white space, quote and backslash, got {name!r}")
     return tuple(dict.fromkeys(found))
+
+
+def scope_names(setting: str, given: Any) -> tuple[str, ...]:
+    """
+    Return one scope or several as `names` does; a resource server stands for all of its own.
+
+    Raises:
+        ConfigurationError: as `names` does, or a resource server that declares none: it would demand nothing.
+    """
+    if not isinstance(given, ResourceServer):
+        return names(setting, given, SCOPE)
+    if not given:
+        raise ConfigurationError(setting, "expected a resource server that declares scopes")
+    return given.scopes
 
 
 def closure(implies: Mapping[str, Iterable[str]]) -> Mapping[str, frozenset[str]]:
@@ -98,7 +115,7 @@ def closure(implies: Mapping[str, Iterable[str]]) -> Mapping[str, frozenset[str]
     if not isinstance(implies, Mapping):
         raise ConfigurationError("implies", "expected scopes mapped to the scopes they imply")
     scopes = names("implies", tuple(implies), SCOPE)
-    direct = {scope: frozenset(names("implies", implies[scope], SCOPE)) for scope in scopes}
+    direct = {scope: frozenset(scope_names("implies", implies[scope])) for scope in scopes}
     closed: dict[str, frozenset[str]] = {}
     for scope in direct:
         reached: set[str] = set()

@@ -26,7 +26,7 @@ from .principal import Principal, principal_of
 from .requires import Requirement, Requires
 from .revocations import RevocationCheck, Revocations
 from .routing import AnyOf
-from .scopes import SCOPE, closure, names
+from .scopes import closure, scope_names
 from .settings import arguments_from_env, arguments_from_mapping, named_as_variables, several
 from .tenants import ByIssuer
 from .tokens.claims import issuer_of
@@ -121,7 +121,7 @@ class CognitoVerifier(PoolVerifier):
             allow_insecure_http=allow_insecure_http,
             static_keys=jwks is not None,
         )
-        floor = names("required_scopes", required_scopes, SCOPE)
+        floor = scope_names("required_scopes", required_scopes)
         self._policy = Policy.create(
             client_id=client_id if client_id is ANY_CLIENT else several("client_id", client_id),
             token_use=several("token_use", token_use),
@@ -202,7 +202,7 @@ class CognitoVerifier(PoolVerifier):
                 Refused by all, a token that was good for one but lacks a scope is told that.
 
         Raises:
-            ConfigurationError: no verifier, or two for one issuer that know different implications of scopes.
+            ConfigurationError: no verifier, or two for one issuer that differ in `implies` or `revocations`.
         """
         return AnyOf(verifiers)
 
@@ -252,6 +252,11 @@ class CognitoVerifier(PoolVerifier):
     def implied_scopes(self) -> Mapping[str, frozenset[str]]:
         """Scopes to all that they imply, themselves included."""
         return self._implied
+
+    @property
+    def revocations(self) -> Revocations | None:
+        """Who is asked at each request whether a token was revoked, or None."""
+        return None if self._revocations is None else self._revocations.store
 
     @property
     def required_scopes(self) -> tuple[str, ...]:

@@ -110,6 +110,8 @@ def test_what_one_process_revokes_all_refuse(
             await aclient.aclose()
 
     assert [verdict(verifier, token) for token in (*session, *others, joe)] == ["jane"] * 4 + ["joe"]
+    with pytest.raises(ValueError, match="no session is named"):
+        teller.revoke("session", pool.user_pool_id, None)
     teller.revoke("session", pool.user_pool_id, "one")
     expected: list[object] = [Reason.REVOKED, Reason.REVOKED, "jane", "jane", "joe"]
     assert [verdict(verifier, token) for token in (*session, *others, joe)] == expected

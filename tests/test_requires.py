@@ -587,6 +587,24 @@ def test_resource_server_given_as_scopes_is_all_of_its_scopes() -> None:
     assert verifier.implied_scopes["admin"] == {"admin", *orders.scopes}
 
 
+@pytest.mark.parametrize("setting", ["groups", "any_groups", "client_id", "actor", "acr"])
+def test_resource_server_given_for_anything_else_is_a_mistake(setting: str) -> None:
+    """Nobody is in a group of that name, and everybody outside of it."""
+    demand: dict[str, Any] = {setting: ResourceServer("orders", {"read": "Read orders"})}
+    with pytest.raises(ConfigurationError) as caught:
+        Requires(**demand)
+    assert caught.value.setting == setting
+
+
+@pytest.mark.parametrize("setting", ["scopes", "any_scopes"])
+def test_resource_server_without_scopes_is_no_demand(setting: str) -> None:
+    """All of none would be met by everybody."""
+    demand: dict[str, Any] = {setting: ResourceServer("orders", {})}
+    with pytest.raises(ConfigurationError) as caught:
+        Requires(**demand)
+    assert caught.value.setting == setting
+
+
 def test_resource_server_knows_a_typo() -> None:
     """A KeyError at import, which names the scope, and no 403 in production."""
     orders = ResourceServer("orders", {"read": "Read orders"})

@@ -8,7 +8,7 @@ import os
 import signal
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from conftest import Call
@@ -228,6 +228,33 @@ def test_store_is_asked_at_each_request_with_the_principal(call: Call, pool: Fak
     assert_accepted(call, verifier, token)
 
 
+def test_revocation_is_the_last_word_behind_one_face(call: Call, pool: FakeUserPool) -> None:
+    """No other verifier is asked, and the store not once more: it may answer from a copy that lags behind."""
+    store = Store(answer=False)
+    access, both = (pool.verifier(token_use=uses, revocations=store) for uses in (["access"], ["access", "id"]))
+    either: Any = CognitoVerifier.any_of(access, both)
+    tenants: Any = CognitoVerifier.by_issuer({pool.issuer: both}.get)
+    seen, new = pool.access_token(), pool.access_token()
+    for verifier in (either, tenants):
+        assert_accepted(call, verifier, seen)
+        store.answer = True
+        for token in (seen, new):
+            store.asked.clear()
+            with pytest.raises(RevokedTokenError):
+                call(verifier, "verify", token)
+            assert len(store.asked) == 1
+        store.answer = False
+
+
+@pytest.mark.parametrize("others", [None, RevocationList()], ids=["none", "others"])
+def test_other_revocations_for_one_issuer_are_a_mistake(pool: FakeUserPool, others: RevocationList | None) -> None:
+    """What one verifier refuses as revoked, the other would take."""
+    first = pool.verifier(revocations=RevocationList())
+    with pytest.raises(ConfigurationError) as caught:
+        CognitoVerifier.any_of(first, pool.verifier(token_use="id", revocations=others))
+    assert caught.value.setting == "revocations"
+
+
 def test_each_verifier_asks_its_own(call: Call, pool: FakeUserPool, revocations: RevocationList) -> None:
     """Behind one face too."""
     guarded = pool.verifier(revocations=revocations)
@@ -254,6 +281,8 @@ def test_each_verifier_asks_its_own(call: Call, pool: FakeUserPool, revocations:
         pytest.param(TimeoutError(), 1.0, id="a timeout"),
         pytest.param(AttributeError("get"), 1.0, id="a mistake in its code"),
         pytest.param(UnavailableError(7.0), 7.0, id="its own word for it"),
+        pytest.param(UnavailableError(math.inf), 1.0, id="its own word for ever"),
+        pytest.param(UnavailableError(cast("float", "7")), 1.0, id="its own word in text"),
         pytest.param(RevokedTokenError(), 1.0, id="an error where an answer belongs"),
     ],
 )
@@ -319,11 +348,7 @@ class Half:
     "given", [[], {}, "list", True, Half(), RevocationList], ids=["a list", "a dict", "a text", "a bool", "half", "all"]
 )
 def test_what_can_not_be_asked_is_a_mistake_at_once(pool: FakeUserPool, given: Any) -> None:
-    """Both methods must be there; a class in place of its instance has them, and fails closed at the first request."""
-    if given is RevocationList:
-        with pytest.raises(UnavailableError):
-            pool.verifier(revocations=given).verify(pool.access_token())
-        return
+    """Both methods must be there, and on an instance: a class would fail at each request."""
     with pytest.raises(ConfigurationError) as caught:
         pool.verifier(revocations=given)
     assert caught.value.setting == "revocations"
@@ -352,12 +377,14 @@ def revoking(revocations: RevocationList, kind: str, pool: FakeUserPool) -> Call
 def test_revocation_lasts_as_long_as_any_token_that_it_concerns(
     call: Call, pool: FakeUserPool, clock: FakeClock, revocations: RevocationList
 ) -> None:
-    """A day, the longest that Cognito lets a token live, a minute's grace of rotation, and the largest leeway."""
+    """A day, the longest that Cognito lets a token live, a minute's grace of rotation, and the largest leeway twice."""
     revocations.revoke_session(pool.user_pool_id, "one")
     clock.tick(ROTATION)
     verifier = pool.verifier(revocations=revocations, leeway=LEEWAY)
-    last = pool.access_token(origin_jti="one", expires_in=DAY)
-    clock.tick(DAY + LEEWAY - SWEEP)
+    # Cognito's clock is ahead of ours.
+    issued_at = int(clock()) + LEEWAY
+    last = pool.access_token(origin_jti="one", iat=issued_at, exp=issued_at + DAY)
+    clock.tick(DAY + 2 * LEEWAY - SWEEP)
     revocations.revoke_pool("eu-west-1_Another12")
     clock.tick(SWEEP - 1)
     assert_revoked(call, verifier, last)
@@ -375,6 +402,22 @@ def test_revocation_of_times_to_come_lasts_a_day_beyond_them(revocations: Revoca
     clock.tick(DAY + 3600)
     revocations.revoke_pool("eu-west-1_B")
     assert len(revocations) == 2
+
+
+@pytest.mark.parametrize("lost", ["clock", "timer"])
+def test_time_that_is_lost_makes_nobody_forget(pool: FakeUserPool, clock: FakeClock, lost: str) -> None:
+    """A clock that was set back judges tokens for longer, and a timer that stood still has not moved at all."""
+    timer = FakeClock()
+    revocations = RevocationList(clock=clock, timer=timer)
+    revocations.revoke_session(pool.user_pool_id, "one")
+    verifier = pool.verifier(revocations=revocations)
+    token = pool.access_token(origin_jti="one", expires_in=DAY)
+    (timer if lost == "clock" else clock).tick(3 * DAY)
+    revocations.revoke_pool("eu-west-1_Another12")
+    if lost == "timer":
+        clock.tick(-3 * DAY)
+    with pytest.raises(RevokedTokenError):
+        verifier.verify(token)
 
 
 def test_memory_is_bounded_by_a_days_revocations(revocations: RevocationList, clock: FakeClock) -> None:
@@ -398,6 +441,7 @@ def test_memory_is_bounded_by_a_days_revocations(revocations: RevocationList, cl
         pytest.param("pool", (None,), {}, "user_pool_id", id="no pool"),
         pytest.param("user", ("eu-west-1_A", "jane"), {"issued_until": "now"}, "issued_until", id="a text for a time"),
         pytest.param("pool", ("eu-west-1_A",), {"issued_until": math.nan}, "issued_until", id="not a number"),
+        pytest.param("user", ("eu-west-1_A", "jane"), {"issued_until": 1e13}, "issued_until", id="milliseconds"),
     ],
 )
 def test_revocation_of_nothing_is_a_mistake(

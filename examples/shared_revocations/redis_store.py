@@ -16,8 +16,8 @@ import redis.asyncio
 
 from cognito_guard import Principal
 
-KEPT_FOR = 24 * 60 * 60 + 60 + 300
-"""Seconds: the longest life of a token, Cognito's grace for rotated refresh tokens, and the largest leeway."""
+KEPT_FOR = 24 * 60 * 60 + 60 + 2 * 300
+"""Seconds: the longest life of a token, Cognito's grace for rotated refresh tokens, and the largest leeway twice."""
 
 
 class RedisRevocations:
@@ -29,7 +29,13 @@ class RedisRevocations:
         self._aclient = aclient
 
     def revoke(self, kind: str, user_pool_id: str, name: str) -> None:
-        """Revoke what was issued so far; `kind` is "session" (by `origin_jti`), "user" (by `sub`) or "client"."""
+        """
+        Revoke what was issued so far; `kind` is "session" (by `origin_jti`), "user" (by `sub`) or "client".
+
+        A session before Cognito is told, a user or a client once more afterwards.
+        """
+        if not name:
+            raise ValueError(f"no {kind} is named: a token without origin_jti is revoked by user or client")
         self._client.set(_key(kind, user_pool_id, name), time.time(), ex=KEPT_FOR)
 
     def is_revoked(self, principal: Principal) -> bool:
@@ -41,12 +47,13 @@ class RedisRevocations:
         return _any_reaches(principal, await self._aclient.mget(_keys(principal)))
 
 
-def _key(kind: str, user_pool_id: str, name: str | None) -> str:
+def _key(kind: str, user_pool_id: str, name: str) -> str:
     return f"revoked:{user_pool_id}:{kind}:{name}"
 
 
 def _keys(principal: Principal) -> list[str]:
-    names = {"session": principal.origin_jti, "user": principal.subject, "client": principal.client_id}
+    # No session is named like that of a token without one.
+    names = {"session": principal.origin_jti or "", "user": principal.subject, "client": principal.client_id}
     return [_key(kind, principal.user_pool_id, name) for kind, name in names.items()]
 
 
