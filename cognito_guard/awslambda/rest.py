@@ -27,8 +27,9 @@ class RestAuthorizer(Authorizer):
     Answer with policies: for REST APIs (TOKEN and REQUEST), and for HTTP APIs without simple responses.
 
     A bad token, and one too old or too weak for `requirement`, raises UnauthorizedError: 401 from a REST API; from an
-    HTTP API, for which that is not documented, it may be a 500.  A caller who may not is denied (403).  Keys out of
-    reach raise UnavailableError (500: there is no 503 for it).  No error is remembered; each counts as the function's.
+    HTTP API, for which that is not documented, it may be a 500.  A caller who may not is denied (403).  Keys or
+    revocations out of reach raise UnavailableError (500: there is no 503 for it).  No error is remembered; each counts
+    as the function's.
     """
 
     def __init__(

@@ -20,7 +20,7 @@ class HttpAuthorizer(Authorizer):
     Answer yes or no, for payload format 2.0; an HTTP API without simple responses takes a RestAuthorizer.
 
     A no is a 403, also to a bad token; one that the API remembers, also where a moment later it would be a yes.
-    Keys out of reach raise UnavailableError (500).
+    Keys or revocations out of reach raise UnavailableError (500).
     """
 
     def __init__(
