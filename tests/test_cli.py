@@ -122,3 +122,66 @@ def test_demo_prints_its_table_and_nothing_beside() -> None:
         [sys.executable, "-m", "cognito_guard", "demo"], capture_output=True, text=True, check=True, timeout=60
     )
     assert ran.stderr == ""
+
+
+@pytest.fixture
+def unread() -> Iterator[int]:
+    """Open a pipe whose reader is gone."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    yield writer
+    os.close(writer)
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["as it ends", "as it prints"])
+@pytest.mark.parametrize(
+    "call", ["inspect", "inspect --json", "explain --user-pool-id eu-west-1_AbCdEf123 --client-id x", "doctor", "demo"]
+)
+def test_reader_that_went_away_ends_a_command_quietly(call: str, unbuffered: str, unread: int) -> None:
+    """As in `cognito-guard inspect | head -1`: no traceback, neither at once nor as the interpreter ends."""
+    ran = run_into(unread, call, unbuffered=unbuffered)
+    assert (ran.stderr, ran.returncode) == ("", 1)
+
+
+@pytest.mark.parametrize("call", ["--version", "--help", "explain --help"])
+def test_reader_that_went_away_ends_a_help_quietly(call: str, unread: int) -> None:
+    """What the parser of arguments prints is no exception."""
+    assert run_into(unread, call).stderr == ""
+
+
+def test_reader_of_both_streams_that_went_away_ends_a_command_quietly(unread: int) -> None:
+    """As in `cognito-guard inspect 2>&1 | head -1`: the status is not that of an interpreter that could not end."""
+    assert run_into(unread, "inspect", token="", stderr=unread).returncode == 1
+
+
+def run_into(
+    stdout: int, call: str, *, token: str = "a.b.c", stderr: int = subprocess.PIPE, unbuffered: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Run a command whose output goes to a file descriptor, without settings."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("COGNITO_")}
+    return subprocess.run(
+        [sys.executable, "-m", "cognito_guard", *call.split()],
+        input=token,
+        stdout=stdout,
+        stderr=stderr,
+        env={**environ, "PYTHONUNBUFFERED": unbuffered},
+        text=True,
+        check=False,
+        timeout=TIMEOUT,
+    )
+
+
+def test_streams_whose_reader_went_away_can_still_be_flushed(unread: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The interpreter does that as it ends, and what is left in them goes nowhere."""
+    with (
+        os.fdopen(os.dup(unread), "w") as stdout,
+        os.fdopen(os.dup(unread), "w") as stderr,
+        monkeypatch.context() as to,
+    ):
+        to.setattr(sys, "stdout", stdout)
+        to.setattr(sys, "stderr", stderr)
+        to.delenv("COGNITO_USER_POOL_ID", raising=False)
+        assert main(["doctor"]) == 1
+        stderr.write("not shown")
+        stdout.flush()
+        stderr.flush()

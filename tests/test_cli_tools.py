@@ -11,12 +11,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from test_fetch import ScriptedServer, answer, hang, head_of, response
 
 from cognito_guard.cli import main
@@ -26,6 +28,7 @@ from cognito_guard.testing import ABSENT, FakeClock, FakeUserPool, hostile_token
 from cognito_guard.testing.authority import Authority
 from cognito_guard.testing.server import FakeUserPoolServer
 from cognito_guard.tokens.jws import parse
+from cognito_guard.tokens.lenient import MAX_SHOWN
 
 POOL_ID = "eu-west-1_FakePool1"
 CLIENT = "1h57kf5cpq17m0eml12example"
@@ -120,6 +123,20 @@ def test_no_token_is_a_wrong_call(command: str, text: str, give: Give, capsys: p
     assert (printed.out, printed.err) == ("", "no token: pipe it to standard input, or set COGNITO_TOKEN\n")
 
 
+@pytest.mark.parametrize("command", ["inspect", "explain"])
+@pytest.mark.parametrize("mode", [pytest.param(None, id="closed"), pytest.param("wb", id="for writing, as nohup's is")])
+@pytest.mark.usefixtures("server")
+def test_standard_input_that_nobody_can_read_holds_no_token(
+    command: str, mode: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Such as `<&-`, for which Python has no stream at all."""
+    with ExitStack() as stack:
+        raw = mode and stack.enter_context(open(os.devnull, mode))
+        monkeypatch.setattr(sys, "stdin", raw and io.TextIOWrapper(raw))
+        assert main([command]) == 2
+    assert capsys.readouterr().err == "no token: pipe it to standard input, or set COGNITO_TOKEN\n"
+
+
 @pytest.mark.parametrize("command", ["inspect", "explain", "doctor"])
 def test_token_is_no_argument(command: str, pool: FakeUserPool, capsys: pytest.CaptureFixture[str]) -> None:
     """The list of processes and the shell's history are no places for it, and the help says so."""
@@ -201,7 +218,8 @@ def _origin(token: str) -> str:
         pytest.param(7200, "in 2 h", id="hours"),
         pytest.param(86_400 * 2, "in 2 days", id="days"),
         pytest.param(-86_400 * 365, "365 days ago", id="a year ago"),
-        pytest.param(10**15, "1000001700000000 seconds after 1970, in 11574074074 days", id="beyond the calendar"),
+        pytest.param(253_402_300_799 - 1_700_000_000, "9999-12-31 23:59:59 UTC, in 2913221 days", id="the last second"),
+        pytest.param(-62_135_596_800 - 1_700_000_000, "01-01 00:00:00 UTC, 738838 days ago", id="the first second"),
     ],
 )
 def test_inspect_tells_how_far_away_a_time_is(
@@ -213,6 +231,44 @@ def test_inspect_tells_how_far_away_a_time_is(
     assert run_inspect(as_json=False, clock=pool.clock) == 0
     (line,) = [line for line in lines_of(capsys) if line.startswith("  exp ")]
     assert line.endswith(told)
+
+
+@pytest.mark.parametrize(
+    "exp, told",
+    [
+        pytest.param(253_402_300_800, "253402300800", id="the year 10000"),
+        pytest.param(-62_135_596_801, "-62135596801", id="before the year 1"),
+        pytest.param(1_700_000_000_000, "1700000000000", id="milliseconds"),
+        pytest.param(10**400, f"1{'0' * (MAX_SHOWN - 4)}...", id="more than a float can be"),
+        pytest.param(-(10**400), f"-1{'0' * (MAX_SHOWN - 5)}...", id="less than a float can be"),
+    ],
+)
+def test_inspect_shows_a_time_beyond_the_calendar_as_the_number_alone(
+    exp: int, told: str, give: Give, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No date can be told, and nothing goes wrong."""
+    give(POOL.sign({"alg": "RS256", "kid": "k"}, {"exp": exp}))
+    assert main(["inspect"]) == 0
+    assert f"  exp  {told}" in lines_of(capsys)
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text() | st.integers() | st.integers(-(10**400), 10**400),
+    lambda values: st.lists(values, max_size=3) | st.dictionaries(st.text(), values, max_size=3),
+    max_leaves=5,
+)
+
+
+@settings(deadline=None, derandomize=True)
+@given(claims=st.dictionaries(st.sampled_from(["exp", "iat", "nbf", "auth_time", "token_use"]) | st.text(), ANYTHING))
+def test_inspect_shows_whatever_claims_are(claims: dict[str, Any]) -> None:
+    """As plain ASCII, whatever type a claim has and however large it is."""
+    printed = io.StringIO()
+    with pytest.MonkeyPatch.context() as to, redirect_stdout(printed):
+        to.setenv("COGNITO_TOKEN", POOL.sign({"alg": "RS256", "kid": "k"}, claims))
+        assert main(["inspect"]) in {0, 1}
+    assert printed.getvalue().isascii()
+    assert "\x1b" not in printed.getvalue()
 
 
 POOL = FakeUserPool()
@@ -508,6 +564,27 @@ def test_doctor_tells_a_misspelt_variable(
         ("settings", "failed", "COGNITO_TOKEN_USES: no such setting; did you mean COGNITO_TOKEN_USE?")
     ]
     assert server.requests == ()
+
+
+@pytest.mark.parametrize(
+    "variable, value, told_as",
+    [
+        pytest.param("COGNITO_LEEWAY", "999", "expected a finite number of seconds, from 0 to 300", id="leeway"),
+        pytest.param(
+            "COGNITO_USER_POOL_ID", "web", "expected an id like eu-west-1_AbCdEf123, got 'web'", id="user pool"
+        ),
+    ],
+)
+@pytest.mark.usefixtures("server")
+def test_doctor_names_the_variable_that_a_mistake_stands_in(
+    variable: str, value: str, told_as: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As `explain` does: who reads it knows where to look."""
+    monkeypatch.setenv(variable, value)
+    assert main(["doctor"]) == 1
+    assert told(capsys) == [("settings", "failed", f"{variable}: {told_as}")]
+    assert main(["explain"]) == 2
+    assert capsys.readouterr().err == f"{variable}: {told_as}\n"
 
 
 def examine(url: str, *, clock: Callable[[], float] = time.time, patience: float = 60.0, **settings: Any) -> int:

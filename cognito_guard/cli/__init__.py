@@ -7,6 +7,7 @@ Each command lives in a module of its own, which is loaded when it is called.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -28,8 +29,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments, by default the process's.
 
     Returns:
-        The exit status: 0 where all is as it should be, 1 where not, 2 for a wrong call or a missing extra.
+        The exit status: 0 where all is as it should be, 1 where not or where nobody reads on what is printed (as in
+        `cognito-guard inspect | head -1`), 2 for a wrong call or a missing extra.
     """
+    try:
+        try:
+            return _run(argv)
+        finally:
+            # Here, where it can be caught, and not when the interpreter ends.
+            print(end="", flush=True)
+    except BrokenPipeError:
+        _let_go_of_output()
+        return 1
+
+
+def _let_go_of_output() -> None:
+    """Lead what is still to be flushed to nowhere, or the interpreter's end fails once more (docs of `signal`)."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+def _run(argv: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(prog="cognito-guard", description="Guard Python web APIs with Amazon Cognito.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

@@ -23,7 +23,7 @@ from ..errors import ConfigurationError
 from ..explain import aligned
 from ..keys.fetch import FetchError, HTTPSFetch
 from ..keys.keyset import InvalidKeySetError, KeySet
-from ..settings import arguments_from_env
+from ..settings import arguments_from_env, named_as_variables
 from ..tokens.jws import NotStrictError, json_object
 from ..tokens.lenient import shown
 from ..verifier import CognitoVerifier
@@ -94,8 +94,9 @@ def run_doctor(
 
 def _examine(settings: Mapping[str, Any], fetched: _Fetched) -> Iterator[Finding]:
     try:
-        arguments = arguments_from_env(os.environ, **settings)
-        verifier = CognitoVerifier(**arguments)
+        with named_as_variables(settings):
+            arguments = arguments_from_env(os.environ, **settings)
+            verifier = CognitoVerifier(**arguments)
     except ConfigurationError as error:
         yield Finding(check="settings", outcome="failed", finding=str(error))
         return

@@ -20,9 +20,19 @@ def token_given() -> str:
 
     It is never an argument: those stand in the list of processes and in the history of shells.
     """
-    text = os.environ.get(_VARIABLE) or sys.stdin.buffer.read(_MAX_BYTES).decode("latin-1")
+    text = os.environ.get(_VARIABLE) or _piped()
     scheme, _, token = text.strip().partition(" ")
     return token.strip() if scheme.lower() == _SCHEME else text.strip()
+
+
+def _piped() -> str:
+    """Return what standard input holds; nothing where it is closed, or open for writing alone as under `nohup`."""
+    if sys.stdin is None:
+        return ""
+    try:
+        return sys.stdin.buffer.read(_MAX_BYTES).decode("latin-1")
+    except OSError:
+        return ""
 
 
 def no_token() -> int:

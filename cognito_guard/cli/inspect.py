@@ -17,6 +17,8 @@ from ..tokens.lenient import Reading, read, shown
 from .given import no_token, token_given
 
 _TIMES = ("exp", "iat", "nbf", "auth_time")
+# The years 1 to 9999, in seconds since the epoch.
+_CALENDAR = range(-62_135_596_800, 253_402_300_800)
 _UNITS = (("days", 86_400), ("h", 3600), ("min", 60), ("s", 1))
 _NOT_VERIFIED = "NOT VERIFIED: anybody can write such a token; `cognito-guard explain` verifies it"
 
@@ -71,7 +73,8 @@ def _members(title: str, members: Mapping[str, Any], now: float) -> Iterator[str
     names = [shown(name) for name in members]
     width = max(map(len, names))
     for name, value in zip(names, members.values(), strict=True):
-        told = f"{shown(value)}  {_when(value, now)}" if name in _TIMES and type(value) is int else shown(value)
+        is_time = name in _TIMES and type(value) is int and value in _CALENDAR
+        told = f"{shown(value)}  {_when(value, now)}" if is_time else shown(value)
         yield f"  {name.ljust(width)}  {told}"
 
 
