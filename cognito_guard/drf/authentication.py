@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -16,7 +17,9 @@ from ..django.caller import enter
 from ..django.conf import configuration
 from ..django.replies import forgery, refuse, response_for
 from ..errors import RefusalError
-from .composition import OthersRefusalError, principal_of, requirement_of
+from ..requires import Requirement
+from .composition import principal_of
+from .demands import OthersRefusalError, requirement_of
 
 _CHALLENGE = "_cognito_guard_challenge"
 
@@ -53,7 +56,10 @@ class CognitoAuthentication(BaseAuthentication):
         try:
             caller = enter(http)
         except RefusalError as error:
-            raise ChallengeError(refuse(http, error)) from error
+            # REST framework does so next; a view that chooses permissions by the user would come back here for it.
+            cast("Any", request)._not_authenticated()
+            demanded = _demanded(request.parser_context.get("view"))
+            raise ChallengeError(refuse(http, error, demanded)) from error
         if caller is not None and forgery(http) is not None:
             raise PermissionDenied("CSRF Failed")
         return caller and (caller.user, caller.principal)
@@ -95,13 +101,27 @@ def _verdict(request: Request, view: Any) -> Challenge | None:
 def _judged(request: Request, view: Any) -> Challenge | None:
     if not any(isinstance(each, CognitoAuthentication) for each in request.authenticators or ()):
         return None
-    requirement = requirement_of(request, view)
+    principal = principal_of(request)
+    requirement = _demanded(view, None if principal is None else request)
+    if requirement is None:
+        return None
     try:
-        configuration().guard.authorize(principal_of(request), requirement)
+        configuration().guard.authorize(principal, requirement)
     except OthersRefusalError:
         return None
     except RefusalError as error:
         return refuse(_django_request(request), error, requirement)
+    except Exception:
+        # A predicate that relies on what was not met before it.
+        return None
+    return None
+
+
+def _demanded(view: Any, request: Request | None = None) -> Requirement | None:
+    """Return what a view's permissions demand, or None where they fail over it."""
+    # The request is refused already: what fails now, for whatever reason, must not make a server error of it.
+    with suppress(Exception):
+        return requirement_of(view, request)
     return None
 
 

@@ -1,34 +1,37 @@
 """
-Permissions as REST framework composes them: what ours say, what all of a view's demand, and who has no token.
+Permissions of ours, and what becomes of them where REST framework composes them: who has no token is told no.
 
-They say yes or no, as REST framework wants it; why not is found out afterwards, from the whole composition.
+They say yes or no, as REST framework wants it; why not is found out afterwards, from all that a view demands.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
-from django.core.exceptions import PermissionDenied
-from django.http import Http404
-from rest_framework.exceptions import APIException
-from rest_framework.permissions import AND, NOT, OR, BasePermission
+from rest_framework.permissions import AND, NOT, OR, BasePermission, BasePermissionMetaclass
 from rest_framework.request import Request
 
 from ..django.conf import configuration
-from ..errors import Reason, RefusalError, RequirementNotMetError
+from ..errors import RefusalError
 from ..principal import Principal
-from ..requires import Requirement, all_of
-
-_IS_ASKING = "_cognito_guard_is_asking"
+from ..requires import Requirement
 
 
-class OthersRefusalError(RequirementNotMetError):
-    """Say that a permission of others refused the caller, which has its own words for that."""
+class _Composable(BasePermissionMetaclass):
+    """Compose permissions that are all ours to one that is ours: no `~` of REST framework's turns its no around."""
+
+    def __and__(self, other: Any) -> Any:
+        return _ours(super().__and__(other), self, other)
+
+    def __or__(self, other: Any) -> Any:
+        return _ours(super().__or__(other), self, other)
+
+    def __invert__(self) -> Any:
+        return _ours(super().__invert__(), self)
 
 
-class CognitoPermission(BasePermission):
+class CognitoPermission(BasePermission, metaclass=_Composable):
     """
     Let callers in who came by a token and meet a requirement; composes with permissions of any origin.
 
@@ -44,29 +47,27 @@ class CognitoPermission(BasePermission):
         Tell whether the caller came by a token, and meets the requirement.
 
         Raises:
-            NotAuthenticated: it has no token, and the view turns a permission like this around.
+            NotAuthenticated: it has no token, and the view turns this around together with permissions of others.
             PermissionDenied: likewise, but another class has authenticated it.
         """
         principal, requirement = principal_of(request), self.requirement_for(view)
         if principal is None:
-            _leave_to_others(request, view, lambda other: other.has_permission(request, view))
+            # No answer is right: REST framework would turn a no around, and anybody who asks by hand believe a yes.
+            if type(self) in _turned_around(view):
+                view.permission_denied(request)
             return False
+        return self._admits(principal, requirement, request, view)
+
+    def has_object_permission(self, request: Request, view: Any, obj: Any) -> bool:
+        """Tell, or raise, the same of every object; a constant yes would be a constant no under `~`."""
+        return self.has_permission(request, view)
+
+    def _admits(self, principal: Principal, requirement: Requirement, request: Request, view: Any) -> bool:
         try:
             configuration().guard.authorize(principal, requirement)
         except RefusalError:
             return False
         return True
-
-    def has_object_permission(self, request: Request, view: Any, obj: Any) -> bool:
-        """Tell, or raise, the same of every object; a constant yes would be a constant no under `~`."""
-
-        def allows(other: Any) -> bool:
-            return bool(other.has_permission(request, view) and other.has_object_permission(request, view, obj))
-
-        if principal_of(request) is None:
-            _leave_to_others(request, view, allows)
-            return False
-        return self.has_permission(request, view)
 
 
 def principal_of(request: Request) -> Principal | None:
@@ -75,75 +76,55 @@ def principal_of(request: Request) -> Principal | None:
     return caller if isinstance(caller, Principal) else None
 
 
-def requirement_of(request: Request, view: Any) -> Requirement:
-    """Return all that a view's permissions demand; those of others stand in it as demands that ask them."""
-
-    def translated(permission: Any) -> Requirement:
-        kind: type = permission.__class__
-        if issubclass(kind, CognitoPermission):
-            found: Requirement = permission.requirement_for(view)
-            return found
-        if kind is AND:
-            return translated(permission.op1) & translated(permission.op2)
-        if kind is OR:
-            return translated(permission.op1) | translated(permission.op2)
-        if kind is NOT:
-            return ~translated(permission.op1)
-        return _Others(lambda: bool(permission.has_permission(request, view)))
-
-    return all_of(map(translated, view.get_permissions()))
+def demand_of(permission: Any, view: Any) -> Requirement:
+    """Return what a composition demands, composed likewise; each of its parts is a requirement, or has one."""
+    kind: type = permission.__class__
+    if kind is NOT:
+        return ~demand_of(permission.op1, view)
+    if kind is AND:
+        return demand_of(permission.op1, view) & demand_of(permission.op2, view)
+    if kind is OR:
+        return demand_of(permission.op1, view) | demand_of(permission.op2, view)
+    found: Requirement = permission if isinstance(permission, Requirement) else permission.requirement_for(view)
+    return found
 
 
-class _Others(Requirement):
-    """Demand what a permission of others does, whoever the caller is."""
-
-    __slots__ = ("_allows",)
-
-    def __init__(self, allows: Callable[[], bool]) -> None:
-        self._allows = allows
-
-    def refusal(self, principal: Principal, granted: frozenset[str], now: float) -> OthersRefusalError | None:
-        # Some refuse by an exception; this is asked by the handler of one, where it would be a server error.
-        with suppress(APIException, Http404, PermissionDenied):
-            if self._allows():
-                return None
-        return OthersRefusalError(Reason.PREDICATE_REFUSED, "a permission of others refuses the caller")
-
-
-def _leave_to_others(request: Request, view: Any, allows: Callable[[Any], bool]) -> None:
-    """Refuse a caller without a token, unless the view's other permissions let it in, whatever ours would say."""
-    permissions: Sequence[Any] = getattr(view, "get_permissions", tuple)()
-    state = vars(request)
-    # Where one of the others asks, it makes of our no what it likes.
-    if _IS_ASKING in state or not any(map(_turns_ours_around, permissions)):
-        return
-    state[_IS_ASKING] = True
-    try:
-        is_let_in = all(_holds(each, allows, ours=False) for each in permissions)
-    finally:
-        del state[_IS_ASKING]
-    if not is_let_in:
-        # Raised, because REST framework would turn a no around.
-        view.permission_denied(request)
-
-
-def _turns_ours_around(permission: Any, *, is_within: bool = False) -> bool:
+def leaves(permission: Any, *, is_turned_around: bool = False) -> Iterator[tuple[type, bool]]:
+    """Yield the classes of the permissions that a composition consists of, and whether they stand below a `~`."""
     kind: type = permission.__class__
     if kind not in (AND, OR, NOT):
-        return is_within and issubclass(kind, CognitoPermission)
+        yield kind, is_turned_around
+        return
     operands = cast("Mapping[str, Any]", vars(permission))
-    return any(_turns_ours_around(each, is_within=is_within or kind is NOT) for each in operands.values())
+    for each in operands.values():
+        yield from leaves(each, is_turned_around=is_turned_around or kind is NOT)
 
 
-def _holds(permission: Any, allows: Callable[[Any], bool], *, ours: bool) -> bool:
-    """Tell whether others' permissions decide for a yes, with `ours` for the answer of those that are ours."""
-    kind: type = permission.__class__
-    if issubclass(kind, CognitoPermission):
-        return ours
-    if kind is AND:
-        return _holds(permission.op1, allows, ours=ours) and _holds(permission.op2, allows, ours=ours)
-    if kind is OR:
-        return _holds(permission.op1, allows, ours=ours) or _holds(permission.op2, allows, ours=ours)
-    if kind is NOT:
-        return not _holds(permission.op1, allows, ours=not ours)
-    return bool(allows(permission))
+def _ours(composed: Any, *operands: Any) -> Any:
+    """Return what REST framework has composed, as a permission of ours where nothing else stands in it."""
+    if not all(map(_is_plainly_ours, operands)):
+        return composed
+
+    class Composed(CognitoPermission):
+        def requirement_for(self, view: Any) -> Requirement:
+            return demand_of(composed(), view)
+
+        def _admits(self, principal: Principal, requirement: Requirement, request: Request, view: Any) -> bool:
+            # Not by the requirement: REST framework asks none whose answer it doesn't need.
+            return bool(composed().has_permission(request, view))
+
+    return Composed
+
+
+def _is_plainly_ours(permission: Any) -> bool:
+    """Tell whether a class is ours and answers as we wrote it: a subclass may let in whom it likes."""
+    return isinstance(permission, _Composable) and all(
+        getattr(permission, name) is getattr(CognitoPermission, name)
+        for name in ("has_permission", "has_object_permission")
+    )
+
+
+def _turned_around(view: Any) -> set[type]:
+    """Return the classes of permissions that a view has below a `~` of REST framework's."""
+    permissions: Iterable[Any] = getattr(view, "get_permissions", tuple)()
+    return {kind for each in permissions for kind, is_turned_around in leaves(each) if is_turned_around}

@@ -13,7 +13,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.settings import spectacular_settings
 
 from ..openapi import security_scheme
-from .composition import requirement_of
+from .demands import requirement_of
 
 if TYPE_CHECKING:
     from drf_spectacular.openapi import AutoSchema
@@ -28,7 +28,7 @@ class CognitoScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-
 
     def get_security_requirement(self, auto_schema: AutoSchema) -> dict[str, list[Any]]:
         """Return the scheme with the scopes that the operation needs."""
-        needed = requirement_of(auto_schema.view.request, auto_schema.view).needed_scopes
+        needed = requirement_of(auto_schema.view).needed_scopes
         # Before OpenAPI 3.1 only OAuth 2.0 schemes may list scopes.
         may_list = spectacular_settings.OAUTH2_FLOWS or not spectacular_settings.OAS_VERSION.startswith("3.0")
         return {"cognito": list(needed) if may_list else []}

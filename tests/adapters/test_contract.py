@@ -71,7 +71,6 @@ IN_FRONT = (
     "starlette's authentication async",
     "django middleware sync",
     "django middleware async",
-    "drf",
     "drf behind the middleware",
 )
 """The drivers that judge tokens before they know which operation is meant, and so which scopes it needs."""
@@ -82,6 +81,7 @@ GUARDED_HANDLERS = (
     "fastapi async",
     "django classes sync",
     "django classes async",
+    "drf",
     "lambda",
 )
 """The drivers whose handlers answer OPTIONS and are guarded for every method: CORS belongs in front of them."""

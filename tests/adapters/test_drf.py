@@ -6,6 +6,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias, cast
 
 from .django_settings import COGNITO  # isort: skip - configures Django
@@ -171,6 +172,34 @@ def test_bad_token_raises_even_where_anybody_may(pool: FakeUserPool, assert_refu
         assert_refused(response, 401, BAD_TOKEN, Reason.MALFORMED_TOKEN)
         response = ask(view_of(AllowAny, authenticate=others), "a b")
         assert_refused(response, 400, TWO_TOKENS, Reason.MALFORMED_HEADER)
+
+
+def test_challenge_to_a_bad_token_names_what_the_view_needs(pool: FakeUserPool, assert_refused: Refused) -> None:
+    """Whoever has to come back with another token is told which: the site's scopes and the view's."""
+    view = view_of(HasScopes(GET) & IsGet, HasScopes(POST))
+    for token in ("junk", pool.access_token(client_id="foreign")):
+        response = ask(view, token)
+        assert response.headers["WWW-Authenticate"] == f'{BAD_TOKEN}, scope="{GET} {POST}"'
+    given = {"VERIFIER": pool.verifier(), "REQUIREMENT": Requires(scopes=["site/read"])}
+    with override_settings(COGNITO_GUARD=given):
+        response = ask(view, pool.access_token())
+    assert response.status_code == 403
+    assert response.headers["WWW-Authenticate"] == no_scope("site/read", GET, POST)
+
+
+def test_permissions_that_rely_on_the_caller_leave_a_bad_token_one(pool: FakeUserPool, assert_refused: Refused) -> None:
+    """A view that chooses its permissions by the user finds an anonymous one, and may fail over it."""
+
+    def by_user(view: APIView) -> list[Any]:
+        return [HasScopes(GET)()] if view.request.user.is_authenticated else [HasScopes(POST)()]
+
+    def by_claim(view: APIView) -> list[Any]:
+        caller: Any = view.request.auth
+        return [HasScopes(caller.claims["tenant"])()]
+
+    response = ask(view_of(get_permissions=by_user), "junk")
+    assert_refused(response, 401, f'{BAD_TOKEN}, scope="{POST}"', Reason.MALFORMED_TOKEN)
+    assert_refused(ask(view_of(get_permissions=by_claim), "junk"), 401, BAD_TOKEN, Reason.MALFORMED_TOKEN)
 
 
 def test_request_without_token_is_for_the_next_class(pool: FakeUserPool, assert_refused: Refused) -> None:
@@ -346,13 +375,54 @@ def test_composition_turned_around_is_for_callers_with_a_token(
     assert response.status_code == (200 if is_granted else 403)
 
 
-# A permission; whether it admits a caller without a token whatever ours say; whether it may, if ours said the best.
-Composed: TypeAlias = tuple[Any, bool, bool]
+def answering(view: bool, an_object: bool) -> type[BasePermission]:
+    """Make a permission of others: what it says of a view, and of every object."""
+
+    class Answering(BasePermission):
+        def has_permission(self, request: Request, view: APIView, *, answer: bool = view) -> bool:
+            return answer
+
+        def has_object_permission(self, request: Request, view: APIView, obj: object) -> bool:
+            return an_object
+
+    return Answering
+
+
+@dataclass(frozen=True)
+class Composed:
+    """
+    Hold a permission, and what REST framework makes of it for a view and for an object.
+
+    Attributes:
+        permission: the permission.
+        says: its answers, with `ours` for those of all that are ours, or None for what they are.
+        is_ours: nothing of others stands in it, or None for nothing of ours.
+        is_open: nothing of ours stands with others below one `~`, where anonymous callers are refused on sight.
+    """
+
+    permission: Any
+    says: Callable[[bool | None], tuple[bool, bool]]
+    is_ours: bool | None
+    is_open: bool = True
+
+
+def of_ours(permission: Any, *, is_met: bool) -> Composed:
+    """Return a permission of ours."""
+
+    def says(ours: bool | None) -> tuple[bool, bool]:
+        answer = is_met if ours is None else ours
+        return answer, answer
+
+    return Composed(permission, says, is_ours=True)
+
+
 LEAVES: list[Composed] = [
-    (HasScopes(GET), False, True),
-    (HasGroups("staff"), False, True),
-    (IsGet, True, True),
-    (IsAdminUser, False, False),
+    of_ours(HasScopes(GET), is_met=True),
+    of_ours(HasGroups("staff"), is_met=False),
+    Composed(answering(True, True), lambda _: (True, True), is_ours=None),
+    Composed(answering(True, False), lambda _: (True, False), is_ours=None),
+    Composed(answering(False, True), lambda _: (False, True), is_ours=None),
+    Composed(answering(False, False), lambda _: (False, False), is_ours=None),
 ]
 
 
@@ -360,26 +430,104 @@ def composed(parts: st.SearchStrategy[Composed]) -> st.SearchStrategy[Composed]:
     """Compose permissions, and what is known of them."""
 
     def neither(one: Composed) -> Composed:
-        return ~one[0], not one[2], not one[1]
+        def says(ours: bool | None) -> tuple[bool, bool]:
+            view, an_object = one.says(None if ours is None else not ours)
+            return not view, not an_object
+
+        return Composed(~one.permission, says, one.is_ours, one.is_open and one.is_ours is not False)
+
+    def of(permission: Any, says: Callable[[bool | None], tuple[bool, bool]], *parts: Composed) -> Composed:
+        kinds = {part.is_ours for part in parts}
+        return Composed(permission, says, kinds.pop() if len(kinds) == 1 else False, all(p.is_open for p in parts))
 
     def both(one: Composed, other: Composed) -> Composed:
-        return one[0] & other[0], one[1] and other[1], one[2] and other[2]
+        def says(ours: bool | None) -> tuple[bool, bool]:
+            (view, an_object), (other_view, other_object) = one.says(ours), other.says(ours)
+            return view and other_view, an_object and other_object
+
+        return of(one.permission & other.permission, says, one, other)
 
     def either(one: Composed, other: Composed) -> Composed:
-        return one[0] | other[0], one[1] or other[1], one[2] or other[2]
+        def says(ours: bool | None) -> tuple[bool, bool]:
+            (view, an_object), (other_view, other_object) = one.says(ours), other.says(ours)
+            return view or other_view, (view and an_object) or (other_view and other_object)
+
+        return of(one.permission | other.permission, says, one, other)
 
     return st.builds(neither, parts) | st.builds(both, parts, parts) | st.builds(either, parts, parts)
 
 
 # The site is the same for all examples.
-@settings(
+composing = settings(
     deadline=None, derandomize=True, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(st.recursive(st.sampled_from(LEAVES), composed, max_leaves=6))
-def test_no_composition_lets_a_caller_in_for_having_no_token(made: Composed) -> None:
-    """An anonymous caller gets in where others' permissions alone decide so, and nowhere else."""
-    permission, is_granted, _ = made
-    assert ask(view_of(permission)).status_code == (200 if is_granted else 401)
+compositions = st.lists(st.recursive(st.sampled_from(LEAVES), composed, max_leaves=6), min_size=1, max_size=2)
+
+
+@composing
+@given(compositions)
+def test_no_composition_lets_a_caller_in_for_having_no_token(made: list[Composed]) -> None:
+    """An anonymous caller gets at a view, and at an object, where others' permissions alone decide so."""
+    permissions = [one.permission for one in made]
+    # The worst that ours can say: what stands below `~` says yes.
+    is_let_in = all(one.says(False)[0] for one in made)
+    is_given = is_let_in and all(one.says(False)[1] for one in made)
+    found = ask(view_of(*permissions)).status_code, ask(view_of(*permissions, get=look_at_one)).status_code
+    expected = 200 if is_let_in else 401, 200 if is_given else 401
+    if all(one.is_open for one in made):
+        assert found == expected
+    else:
+        assert all(status in (401, best) for status, best in zip(found, expected, strict=True))
+
+
+@composing
+@given(compositions)
+def test_composition_means_to_a_caller_with_a_token_what_it_means_to_rest_framework(
+    pool: FakeUserPool, made: list[Composed]
+) -> None:
+    """At the view and at an object, whatever is ours in it."""
+    permissions = [one.permission for one in made]
+    is_let_in = all(one.says(None)[0] for one in made)
+    is_given = is_let_in and all(one.says(None)[1] for one in made)
+    token = pool.access_token(scopes=[GET])
+    assert (ask(view_of(*permissions), token).status_code == 200) is is_let_in
+    assert (ask(view_of(*permissions, get=look_at_one), token).status_code == 200) is is_given
+
+
+@pytest.mark.parametrize(
+    "permission",
+    [
+        pytest.param(~IsGet | ~HasGroups("banned"), id="another's, turned around too"),
+        pytest.param(IsOwner | ~HasGroups("banned"), id="one of ours"),
+        pytest.param(IsOwner | ~(HasGroups("banned") | HasGroups("late")), id="two of ours"),
+        pytest.param(IsOwner | ~(IsAdminUser | HasGroups("banned")), id="one of ours after another's"),
+        pytest.param(IsOwner | ~(answering(True, False) & HasGroups("banned")), id="one that looks at objects"),
+    ],
+)
+def test_what_is_turned_around_gives_no_object_to_an_anonymous_caller(
+    pool: FakeUserPool, assert_refused: Refused, permission: Any
+) -> None:
+    """Nor where others' permissions let it see the view: REST framework's `~` asks of an object the object alone."""
+    view = view_of(permission, get=look_at_one)
+    assert_refused(ask(view, method="get"), 401, NO_TOKEN, Reason.MISSING_TOKEN)
+    assert_refused(ask(view_of(permission, post=look_at_one), method="post"), 401, NO_TOKEN, Reason.MISSING_TOKEN)
+    assert ask(view, pool.access_token()).status_code == 200
+
+
+def test_permission_of_others_is_asked_once_about_an_anonymous_caller() -> None:
+    """Whatever of ours is turned around: one that counts its callers must not count them twice."""
+    asked: list[str] = []
+
+    class Counting(BasePermission):
+        def has_permission(self, request: Request, view: APIView) -> bool:
+            asked.append(request.method or "")
+            return True
+
+    banned = HasGroups("banned")
+    for permissions in ([~banned | Counting], [Counting, ~banned], [Counting & ~(banned & IsGet)]):
+        ask(view_of(*permissions))
+        assert asked == ["GET"]
+        asked.clear()
 
 
 @pytest.mark.parametrize(
@@ -388,12 +536,12 @@ def test_no_composition_lets_a_caller_in_for_having_no_token(made: Composed) -> 
         pytest.param(IsGet | ~(HasScopes(GET) & HasScopes(POST)), {"get": 200, "post": 401}, id="another's first"),
         pytest.param(~(HasScopes(GET) & HasScopes(POST)) | IsGet, {"get": 200, "post": 401}, id="another's last"),
         pytest.param(~(IsGet & HasScopes(GET)), {"get": 401, "post": 200}, id="another's, turned around, first"),
-        pytest.param(~(HasScopes(GET) & IsGet), {"get": 401, "post": 200}, id="another's, turned around, last"),
+        pytest.param(~(HasScopes(GET) & IsGet), {"get": 401, "post": 401}, id="another's, turned around, last"),
         pytest.param(~HasScopes(GET) | ~IsGet, {"get": 401, "post": 200}, id="the same, each turned around"),
     ],
 )
 def test_anonymous_caller_gets_in_by_others_permissions_alone(permission: Any, expected: dict[str, int]) -> None:
-    """In whichever order they stand, and whatever ours would say."""
+    """Whatever ours would say; in any order, but that below one `~` REST framework must not come to ours."""
     view = view_of(permission)
     assert {method: ask(view, method=method).status_code for method in expected} == expected
 
@@ -424,6 +572,9 @@ def test_permission_of_ours_may_be_widened(assert_refused: Refused) -> None:
 
     assert_refused(ask(view_of(ScopeOrGet)), 200, None, None)
     assert_refused(ask(view_of(ScopeOrGet), method="post"), 401, f'{NO_TOKEN}, scope="{GET}"', Reason.MISSING_TOKEN)
+    assert_refused(ask(view_of(HasGroups("staff") | ScopeOrGet)), 200, None, None)
+    turned: Any = ScopeOrGet
+    assert_refused(ask(view_of(~turned), method="post"), 401, NO_TOKEN, Reason.MISSING_TOKEN)
 
 
 def test_permission_may_be_asked_by_hand(pool: FakeUserPool) -> None:
@@ -453,6 +604,7 @@ def test_others_refusals_stay_their_own(pool: FakeUserPool, assert_refused: Refu
     response = ask(view_of(HasScopes(GET), IsGet), pool.access_token(scopes=[GET]), method="post")
     assert_refused(response, 403, None, None)
     assert response.data == {"detail": "only to look at"}
+    assert_refused(ask(view_of(Meets(), ~IsGet), pool.access_token()), 403, None, None)
 
     def deny(*_: Any) -> None:
         raise PermissionDenied("not today")
@@ -513,7 +665,7 @@ def test_meets_takes_arguments_of_requires(pool: FakeUserPool, assert_refused: R
 def test_permission_of_others_may_refuse_by_an_exception(
     pool: FakeUserPool, assert_refused: Refused, raised: Exception
 ) -> None:
-    """It is asked again for our answer, and must not become a server error there."""
+    """Where REST framework comes to it; asked again for our answer, it must not become a server error there."""
 
     class Raising(BasePermission):
         def has_permission(self, request: Request, view: APIView) -> bool:
@@ -522,11 +674,57 @@ def test_permission_of_others_may_refuse_by_an_exception(
     denied = 404 if isinstance(raised, NotFound | Http404) else 403
     assert_refused(ask(view_of(Raising), pool.access_token()), denied, None, None)
     for permissions in ([HasScopes(GET), Raising], [HasScopes(GET) & Raising]):
-        assert_refused(ask(view_of(*permissions), pool.access_token()), 403, None, None)
+        response = ask(view_of(*permissions), pool.access_token())
+        assert_refused(response, 403, no_scope(GET), Reason.INSUFFICIENT_SCOPE)
         assert_refused(ask(view_of(*permissions), pool.access_token(scopes=[GET])), denied, None, None)
     either = view_of(HasScopes(GET) | Raising)
     assert ask(either, pool.access_token()).status_code == denied
     assert ask(either, pool.access_token(scopes=[GET])).status_code == 200
+
+
+class Tenant(BasePermission):
+    """Be one that relies on what the permission before it demands."""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        """Read a claim that only some tokens have."""
+        caller: Any = request.auth
+        return bool(caller.claims["tenant"] == "acme")
+
+
+@pytest.mark.parametrize(
+    "permissions, needed",
+    [
+        pytest.param([HasScopes(GET), Tenant], [GET], id="in a list"),
+        pytest.param([HasScopes(GET) & Tenant], [GET], id="by &"),
+        pytest.param([HasScopes(GET), ~Tenant], [GET], id="turned around"),
+        pytest.param([HasScopes(GET), ~(Tenant & HasGroups("staff"))], [GET], id="turned around with one of ours"),
+        pytest.param([HasScopes(GET), ~(Tenant & IsGet), HasScopes(POST)], [GET, POST], id="with more behind it"),
+        pytest.param([HasScopes(GET), Tenant | HasScopes(POST)], [GET], id="or one of ours"),
+        pytest.param([HasScopes(GET) & Tenant | HasScopes(POST) & Tenant], [GET], id="twice"),
+    ],
+)
+def test_permission_of_others_is_not_asked_behind_a_refusal(
+    pool: FakeUserPool, assert_refused: Refused, permissions: list[Any], needed: list[str]
+) -> None:
+    """REST framework stops at the first; what stands behind it may rely on that, and ours are named all the same."""
+    response = ask(view_of(*permissions), pool.access_token(groups=["staff"]))
+    assert_refused(response, 403, no_scope(*needed), Reason.INSUFFICIENT_SCOPE)
+    with pytest.raises(KeyError):
+        ask(view_of(*permissions), pool.access_token(scopes=[GET], groups=["staff"]))
+
+
+def test_refusal_stays_one_whatever_fails_behind_it(pool: FakeUserPool, assert_refused: Refused) -> None:
+    """A permission of others that fails when asked again, and a predicate of ours: REST framework's own 403."""
+    answers = iter([True])
+
+    class Once(BasePermission):
+        def has_permission(self, request: Request, view: APIView) -> bool:
+            return next(answers)
+
+    assert_refused(ask(view_of(Once, HasScopes(GET)), pool.access_token()), 403, None, None)
+    of_tenant = Meets(predicate=lambda caller: bool(caller.claims["tenant"]))
+    for permissions in ([HasScopes(GET), of_tenant], [HasScopes(GET) & of_tenant]):
+        assert_refused(ask(view_of(*permissions), pool.access_token()), 403, None, None)
 
 
 def test_caller_of_another_class_has_no_scopes(assert_refused: Refused) -> None:
@@ -651,7 +849,7 @@ def test_without_the_handler_statuses_and_401_challenges_are_right(pool: FakeUse
     view = view_of(HasScopes(GET), get_exception_handler=staticmethod(lambda: exception_handler))
     anonymous, bad, lacking = (ask(view, token) for token in (None, "junk", pool.access_token()))
     assert (anonymous.status_code, anonymous.headers["WWW-Authenticate"]) == (401, f'{NO_TOKEN}, scope="{GET}"')
-    assert (bad.status_code, bad.headers["WWW-Authenticate"]) == (401, BAD_TOKEN)
+    assert (bad.status_code, bad.headers["WWW-Authenticate"]) == (401, f'{BAD_TOKEN}, scope="{GET}"')
     assert bad.data == {"detail": "Unauthorized"}
     assert lacking.status_code == 403
     with override_settings(COGNITO_GUARD={"VERIFIER": pool.verifier(fetch=down)}):
