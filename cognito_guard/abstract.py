@@ -95,7 +95,11 @@ class Verifier:
             raise ConfigurationError("requirement", f"expected a Requires, got {type(requirement).__name__}")
         refusal = requirement.refusal(principal, self.granted_scopes(principal), self._clock())
         if refusal is not None:
-            raise refusal
+            try:
+                raise refusal
+            finally:
+                # It would hold itself by its traceback, until the garbage collector comes.
+                del refusal
 
 
 class PoolVerifier(Verifier):

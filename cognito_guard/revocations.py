@@ -83,7 +83,10 @@ class RevocationCheck:
         else:
             return self._judge(answer)
         # Out here, where neither cause nor context nor local variable is the store's error: it may quote.
-        raise refusal
+        try:
+            raise refusal
+        finally:
+            del refusal
 
     async def acheck(self, principal: Principal) -> None:
         """Ask as `check` does, without blocking the event loop."""
@@ -93,7 +96,10 @@ class RevocationCheck:
             refusal = self._failed(error)
         else:
             return self._judge(answer)
-        raise refusal
+        try:
+            raise refusal
+        finally:
+            del refusal
 
     def _judge(self, answer: object) -> None:
         if self._failing:

@@ -65,7 +65,11 @@ class Routed(Verifier):
                 refusal = _telling(refusal, error)
             else:
                 return self._remembered(digest, (issuer, place), principal)
-        raise refusal or wrong_issuer()
+        try:
+            raise refusal or wrong_issuer()
+        finally:
+            # It would hold itself by its traceback, until the garbage collector comes.
+            del refusal
 
     async def averify(self, token: str) -> Principal:
         """Verify a token as `verify` does, without blocking the event loop (asyncio)."""
@@ -89,7 +93,11 @@ class Routed(Verifier):
                 refusal = _telling(refusal, error)
             else:
                 return self._remembered(digest, (issuer, place), principal)
-        raise refusal or wrong_issuer()
+        try:
+            raise refusal or wrong_issuer()
+        finally:
+            # It would hold itself by its traceback, until the garbage collector comes.
+            del refusal
 
     def granted_scopes(self, principal: Principal) -> frozenset[str]:
         """Return the caller's scopes and those that they imply for its issuer."""
