@@ -29,7 +29,7 @@ from .routing import AnyOf
 from .scopes import closure, scope_names
 from .settings import arguments_from_env, arguments_from_mapping, named_as_variables, several
 from .tenants import ByIssuer
-from .tokens.claims import issuer_of
+from .tokens.claims import check_times, issuer_of
 from .tokens.jws import MAX_TOKEN_BYTES, UnverifiedToken, parse
 from .tokens.memo import Memo, Verified
 from .tokens.policy import ANY_CLIENT, AnyClient, Policy, ResourceBinding, TokenUse
@@ -370,7 +370,8 @@ class CognitoVerifier(PoolVerifier):
         """Judge a token seen before, whose key still is the one: of all that it met, only the time has changed."""
         now = self._clock()
         if not seen.certain_from <= now <= seen.certain_until:
-            self._policy.check_times(seen.claims, now)
+            policy = self._policy
+            check_times(seen.claims, now, policy.leeway, policy.max_token_age, policy.max_token_lifetime)
         return seen.principal
 
     def _remember_header(self, unverified: UnverifiedToken) -> None:

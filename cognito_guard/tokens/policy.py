@@ -148,17 +148,8 @@ class Policy:
             # (RFC 9449 §7.1 forbids to take it as a plain bearer token).
             refuse(InvalidClaimError("cnf", "mismatch", Reason.SENDER_CONSTRAINED, "the token is sender-constrained"))
 
-    def check_times(self, claims: Mapping[str, Any], now: float) -> None:
-        """
-        Check once more what alone can change about a token that was accepted: whether its time is now.
-
-        Raises:
-            InvalidClaimError: as `check` does.
-        """
-        check_times(claims, now, self.leeway, self.max_token_age, self.max_token_lifetime)
-
     def surely_in_time(self, claims: Mapping[str, Any]) -> tuple[float, float]:
-        """Return two wall times between which `check_times` passes a token that was accepted."""
+        """Return two wall times between which the times of a token that was accepted pass for sure."""
         return surely_in_time(claims, self.leeway, self.max_token_age)
 
     def _check_access_token(self, claims: Mapping[str, Any], refuse: Refuse) -> None:
