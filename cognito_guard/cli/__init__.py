@@ -11,8 +11,12 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from .._version import __version__
+
+if TYPE_CHECKING:
+    _Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # pyright: ignore[reportPrivateUsage]
 
 _TOKEN = (
     "The token comes from standard input, or from the variable COGNITO_TOKEN; never from an argument, which would stand"
@@ -52,9 +56,25 @@ def _let_go_of_output() -> None:
 
 
 def _run(argv: Sequence[str] | None) -> int:
+    arguments = _parser().parse_args(argv)
+    try:
+        run: Callable[[], int] = arguments.load(arguments)
+    except ImportError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return run()
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="cognito-guard", description="Guard Python web APIs with Amazon Cognito.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_servers(commands)
+    _add_examinations(commands)
+    return parser
+
+
+def _add_servers(commands: _Commands) -> None:
     demo = commands.add_parser(
         "demo",
         help="guard an API against a local user pool and walk through what it answers",
@@ -71,6 +91,9 @@ def _run(argv: Sequence[str] | None) -> int:
     serve.add_argument("--host", default="127.0.0.1", help="the address to listen at (%(default)s)")
     serve.add_argument("--port", default=8080, type=int, help="the port to listen at (%(default)s); 0 for any")
     serve.set_defaults(load=_serve)
+
+
+def _add_examinations(commands: _Commands) -> None:
     inspect = commands.add_parser(
         "inspect",
         help="show what a token says, without verifying it",
@@ -98,13 +121,6 @@ def _run(argv: Sequence[str] | None) -> int:
         command.add_argument(
             "--client-id", action="append", metavar="ID", help="in place of COGNITO_CLIENT_ID; may be repeated"
         )
-    arguments = parser.parse_args(argv)
-    try:
-        run: Callable[[], int] = arguments.load(arguments)
-    except ImportError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return run()
 
 
 def _demo(arguments: argparse.Namespace) -> Callable[[], int]:
