@@ -328,7 +328,7 @@ class CognitoVerifier(PoolVerifier):
         Raises:
             ConfigurationError: the requirement is none.  What a predicate of yours raises is raised here, too.
         """
-        from .explain import Judge, explain
+        from .examination import Judge, explain
 
         judge = Judge(
             pool=self._pool,

@@ -43,7 +43,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     ),
     "time and threads": (
         *("keys.bucket", "keys.fetch", "keys.remote", "keys.settings", "keys.source"),
-        *("explain", "revocations", "routing", "tenants", "verifier"),
+        *("examination", "explain", "revocations", "routing", "tenants", "verifier"),
         *("alb", "identity_pool"),
     ),
     "http": ("metadata", "challenge", "guard"),
