@@ -8,8 +8,10 @@ starts are out of its reach.
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
+import time
 from collections.abc import Generator
 from contextlib import suppress
 from ipaddress import ip_address
@@ -22,6 +24,8 @@ from cognito_guard.keys.remote import REFRESH_THREAD
 
 GRACE = 10.0
 """Seconds in which a thread that is about to end does so, on the busiest machine."""
+GRACE_OF_SYSTEM = 1.0
+"""Seconds in which the system takes it down then; a thread that stays for longer belongs to a library."""
 
 breaches: list[str] = []
 """What went beyond loopback since the last test ended, in words."""
@@ -30,6 +34,7 @@ _ADDRESSES = {"socket.connect": 1, "socket.bind": 1, "socket.sendto": 1, "socket
 _HOSTS = {"socket.getaddrinfo": 0, "socket.gethostbyname": 0, "socket.gethostbyaddr": 0}
 _IDLE = ("concurrent.futures.thread", "_worker")
 _before = pytest.StashKey[frozenset[threading.Thread]]()
+_unnamed_before = pytest.StashKey[set[int]]()
 # Of servers that several tests use, for as long as they use them.
 _shared: WeakSet[threading.Thread] = WeakSet()
 
@@ -61,10 +66,22 @@ def leftovers(before: frozenset[threading.Thread]) -> list[threading.Thread]:
     return [thread for thread in busy if thread.is_alive() and not _is_idle(thread)]
 
 
+def await_unnamed(before: set[int]) -> None:
+    """
+    Let the system take down the threads that Python has forgotten since then.
+
+    OpenSSL holds a lock meanwhile, for which a process would wait for ever that the next test forks.
+    """
+    ends_at = time.monotonic() + GRACE_OF_SYSTEM
+    while _unnamed() - before and time.monotonic() < ends_at:
+        os.sched_yield()
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None]:
     """Remember what runs already."""
     item.stash[_before] = frozenset(threading.enumerate())
+    item.stash[_unnamed_before] = _unnamed()
     return (yield)
 
 
@@ -86,6 +103,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
         return (yield)
     finally:
         left = leftovers(item.stash[_before])
+        await_unnamed(item.stash[_unnamed_before])
         beyond, breaches[:] = breaches.copy(), []
         if beyond:
             pytest.fail(f"went beyond loopback: {', '.join(beyond)}", pytrace=False)
@@ -98,6 +116,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     seed = config.getoption("randomly_seed", None)
     if seed is not None and (terminalreporter.stats.get("failed") or terminalreporter.stats.get("error")):
         terminalreporter.write_line(f"The same order again: -p randomly --randomly-seed={seed}")
+
+
+def _unnamed() -> set[int]:
+    """Return the system's names of threads that Python has none for: not yet, not any more, or a library's own."""
+    try:
+        tasks = {int(name) for name in os.listdir("/proc/self/task")}
+    except FileNotFoundError:  # a system that does not tell
+        return set()
+    return tasks - {thread.native_id for thread in threading.enumerate()}
 
 
 def _is_idle(thread: threading.Thread) -> bool:

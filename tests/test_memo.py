@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import threading
-import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from typing import Any
 
 import pytest
+from concurrency.forks import in_child, needs_fork
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -299,20 +297,18 @@ def test_threads_share_one_cache(pool: FakeUserPool) -> None:
     assert len(memo_of(verifier)) == 4
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+@needs_fork
 def test_forked_process_has_a_cache_of_its_own(verifier: CognitoVerifier, pool: FakeUserPool) -> None:
     """A thread of the parent may hold the lock at the fork, and be in the middle of a change."""
     token = pool.access_token()
     verifier.verify(token)
     memo = memo_of(verifier)
-    with memo._lock, warnings.catch_warnings():  # pyright: ignore[reportPrivateUsage]
-        warnings.simplefilter("ignore", DeprecationWarning)
-        child = os.fork()
-        if child == 0:
-            signal.alarm(30)
-            is_empty = len(memo) == 0
-            os._exit(0 if is_empty and verifier.verify(token).username == "jane" and len(memo) == 1 else 1)
-    assert os.waitpid(child, 0)[1] == 0
+
+    def check() -> bool:
+        return len(memo) == 0 and verifier.verify(token).username == "jane" and len(memo) == 1
+
+    with memo._lock:  # pyright: ignore[reportPrivateUsage]
+        assert in_child(check)
     assert len(memo) == 1
 
 

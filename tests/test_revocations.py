@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import logging
 import math
-import os
-import signal
-import warnings
 from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
+from concurrency.forks import in_child, needs_fork
 from conftest import Call
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -466,19 +464,18 @@ def test_times_come_from_the_system_by_default() -> None:
     assert verifier.verify(later).username == "jane"
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+@needs_fork
 def test_forked_process_goes_on_with_what_is_revoked() -> None:
     """A thread of the parent may hold the lock at the fork."""
     revocations = RevocationList()
     revocations.revoke_pool("eu-west-1_A")
-    with revocations._lock, warnings.catch_warnings():  # pyright: ignore[reportPrivateUsage]
-        warnings.simplefilter("ignore", DeprecationWarning)
-        child = os.fork()
-        if child == 0:
-            signal.alarm(30)
-            revocations.revoke_pool("eu-west-1_B")
-            os._exit(len(revocations))
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2
+
+    def check() -> bool:
+        revocations.revoke_pool("eu-west-1_B")
+        return len(revocations) == 2
+
+    with revocations._lock:  # pyright: ignore[reportPrivateUsage]
+        assert in_child(check)
     assert len(revocations) == 1
 
 

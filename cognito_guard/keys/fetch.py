@@ -14,6 +14,7 @@ import time
 from base64 import b64encode
 from collections.abc import Callable
 from contextlib import closing
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -37,6 +38,9 @@ _HTTP_PORT = 80
 # the standard library read to the end, and its headers alone may be megabytes.
 _OVERHEAD_BYTES = 64 * 1024
 _CHUNK_BYTES = 64 * 1024
+# Not imported with this module, as programs with keys of their own never need them; and not by the first fetch, as a
+# process that is forked while a thread imports a module can never import it itself.
+_NEEDED = ("http.client", "ssl", "urllib.request", "encodings.idna")
 
 
 class FetchError(CognitoGuardError):
@@ -102,6 +106,8 @@ class HTTPSFetch:
             raise ConfigurationError("max_bytes", "expected a positive number of bytes")
         if not callable(timer):
             raise ConfigurationError("timer", f"expected a function, got {type(timer).__name__}")
+        for name in _NEEDED:
+            import_module(name)
         self._ca_file = ca_file
         self._max_bytes = max_bytes
         self._timer = timer
@@ -118,7 +124,6 @@ class HTTPSFetch:
         Raises:
             FetchError: for whatever went wrong.
         """
-        # Imported with the first fetch: programs with keys of their own never need them.
         from http.client import HTTPException
 
         ends_at = self._timer() + timeout

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, cast
 
@@ -189,8 +190,17 @@ def _sound_numbers(modulus: Any, exponent: Any) -> bool:
     return sound_modulus and _MIN_EXPONENT <= e <= _MAX_EXPONENT and e % 2 == 1
 
 
+def load_parser() -> None:
+    """
+    Import what reading a key set takes: with the source of keys, as PyJWT is most of this package's import time.
+
+    To be called before any thread reads one.  A process that is forked while a thread imports a module can never
+    import it itself: the thread that holds the module's lock does not exist there.
+    """
+    import_module("jwt.algorithms")
+
+
 def _parsed(kid: str, jwk: Mapping[str, Any], key_type: type[Key]) -> Key | None:
-    # Imported with the first keys and not with the package: PyJWT is most of its import time.
     from jwt.algorithms import RSAAlgorithm
     from jwt.exceptions import PyJWTError
 

@@ -19,10 +19,10 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from ..errors import UnavailableError, UnknownKeyError
-from ..forksafe import ForkSafe
+from ..forksafe import ForkSafe, fork_waits_for_this_thread
 from .fetch import Fetch, FetchError
 from .freshness import Held, RefreshSchedule, Step, decide, failed, nothing_held, succeeded, try_spent
-from .keyset import InvalidKeySetError, Key, KeySet
+from .keyset import InvalidKeySetError, Key, KeySet, load_parser
 
 REFRESH_THREAD = "cognito-guard-keys"
 """The name of each fetch's thread."""
@@ -88,6 +88,8 @@ class RemoteKeys(ForkSafe):
             read: from a document to its keys; raises InvalidKeySetError for one without any that is usable.
             timer: monotonic seconds.
         """
+        # Here, and on no fetch's thread.
+        load_parser()
         self._jwks_uris = jwks_uris
         self._schedule = schedule
         self._fetch = fetch
@@ -225,6 +227,7 @@ class RemoteKeys(ForkSafe):
 
     def _run(self, ticket: _Ticket, uris: list[str]) -> None:
         """Fetch and publish; the body of the fetch's thread."""
+        fork_waits_for_this_thread()
         keys: KeySet | None = None
         failures: list[FetchError] = []
         try:

@@ -6,48 +6,29 @@ import asyncio
 import json
 import multiprocessing
 import os
-import signal
 import socket
 import subprocess
 import sys
-import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import cycle
-from threading import Event
-from types import FrameType
+from queue import Queue
+from threading import Event, Thread, current_thread
+from types import FrameType, SimpleNamespace
 from typing import Any
 
 import pytest
 
-from cognito_guard import CognitoVerifier, RefreshSchedule, UnavailableError, Verifier
+from cognito_guard import CognitoVerifier, RefreshSchedule, UnavailableError, Verifier, forksafe
 from cognito_guard.forksafe import ForkSafe
 from cognito_guard.keys.remote import RemoteKeys
 from cognito_guard.testing import FakeClock, FakeUserPool, FakeUserPoolServer, Fault, FaultyJWKSServer
 
 from . import FOR_EVER, PATIENCE, fetches_ended, in_threads
+from .forks import in_child, needs_fork
 
 LOOPBACK = "127.0.0.1"
 SCHEDULE = RefreshSchedule(deadline=FOR_EVER)
-
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
-
-
-def in_child(check: Callable[[], bool]) -> bool:
-    """Return what the check says in a forked process; one that hangs there is killed, and has failed."""
-    with warnings.catch_warnings():
-        # Python 3.12 and later warn of what is tested here: a fork beside other threads.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        child = os.fork()
-    if child == 0:
-        passed = False
-        try:
-            signal.alarm(int(PATIENCE))
-            passed = check()
-        finally:
-            os._exit(0 if passed else 1)
-    _, status = os.waitpid(child, 0)
-    return status == 0
 
 
 class CountedFetch:
@@ -179,6 +160,43 @@ def test_processes_forked_under_load_are_not_stuck(pool: FakeUserPool, counted: 
     assert all(thread.result(PATIENCE) > 0 for thread in threads)
 
 
+@needs_fork
+def test_fork_waits_for_a_fetch_that_is_about_to_end(pool: FakeUserPool, token: str) -> None:
+    """Whatever locks it holds in libraries that we do not know: whoever forks does so between two fetches."""
+    begun: Queue[Thread] = Queue()
+
+    def fetch(uri: str, timeout: float, /) -> bytes:
+        begun.put(current_thread())
+        for _ in range(100):
+            pool.access_token()
+        return pool.fetch(uri, timeout)
+
+    verifier = pool.verifier(fetch=fetch)
+    [verified] = in_threads(1, lambda: verifier.verify(token))
+    thread = begun.get(timeout=PATIENCE)
+    assert in_child(lambda: True)
+    assert not thread.is_alive()
+    assert verified.result(PATIENCE).username == "jane"
+
+
+@needs_fork
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+def test_fork_waits_until_the_system_has_taken_the_thread_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is after Python has forgotten it, and OpenSSL holds a lock meanwhile: one fork in a hundred was stuck."""
+    forgotten, living, gate = Thread(), Thread(target=lambda: gate.wait(PATIENCE)), Event()
+    forgotten.start()
+    forgotten.join()
+    living.start()
+
+    def look(_: float) -> None:
+        gate.set()
+
+    monkeypatch.setattr(forksafe, "time", SimpleNamespace(monotonic=lambda: 0.0, sleep=look))
+    monkeypatch.setattr(forksafe, "_waited_for", [(forgotten, living.native_id)])
+    assert in_child(lambda: True)
+    assert not living.is_alive()
+
+
 def by_issuer(pool: FakeUserPool) -> Verifier:
     """Make a verifier for the pool's issuer."""
     return CognitoVerifier.by_issuer({pool.issuer: pool.verifier()}.get)
@@ -291,7 +309,11 @@ def gunicorn(listener: socket.socket, variables: Mapping[str, str]) -> Generator
         yield
     finally:
         process.terminate()
-        process.wait(PATIENCE)
+        try:
+            process.wait(PATIENCE)
+        finally:
+            process.kill()
+            process.wait()
 
 
 def ask_both(address: tuple[str, int], token: str) -> list[tuple[str, ...]]:
@@ -339,7 +361,7 @@ def test_preloaded_application_is_served_by_each_forked_worker(
 
 PROGRAM = """
 import asyncio, atexit, sys, threading
-from cognito_guard import CognitoVerifier, RefreshSchedule, UnavailableError, Verifier
+from cognito_guard import CognitoVerifier, RefreshSchedule, UnavailableError, Verifier, forksafe
 
 def verify():
     verifier.verify(sys.argv[1])
@@ -366,6 +388,30 @@ def late():
     except UnavailableError:
         pass
 """
+
+
+IMPORTS = """
+import sys, threading
+from cognito_guard import CognitoVerifier, HTTPSFetch
+
+def note(event, args):
+    if event == "import" and threading.current_thread() is not threading.main_thread():
+        print(args[0])
+
+verifier = CognitoVerifier.from_env(fetch=HTTPSFetch(ca_file=sys.argv[2] or None))
+sys.addaudithook(note)
+verifier.verify(sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("tls", [pytest.param(False, id="http"), pytest.param(True, id="https")])
+def test_fetch_imports_nothing(tls: bool) -> None:
+    """A process forked while a thread imports a module hangs when it needs that module: it is half there for ever."""
+    pool = FakeUserPool()
+    with FaultyJWKSServer(pool, tls=tls) as server:
+        command = [sys.executable, "-W", "error", "-c", IMPORTS, pool.access_token(), str(server.ca_file or "")]
+        variables = environment(pool, server.jwks_uri) | {"NO_PROXY": "*"}
+        assert subprocess.check_output(command, env=variables, timeout=PATIENCE, text=True).split() == []
 
 
 def ends_well(program: str, pool: FakeUserPool, server: FaultyJWKSServer, begun: Callable[[], None]) -> bool:
