@@ -11,7 +11,7 @@ import pytest
 from cognito_guard import ResourceServer
 from cognito_guard.testing import FakeClock, FakeUserPool
 
-pytest_plugins = ["hygiene"]
+pytest_plugins = ["hygiene", "redis_server"]
 
 Call: TypeAlias = Callable[..., Any]
 

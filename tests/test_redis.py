@@ -3,68 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import subprocess
 from collections.abc import Iterator
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 import redis
 import redis.asyncio
+from redis_server import RedisServer
 
 from cognito_guard import CognitoVerifier, Reason, RefusalError
 from cognito_guard.testing import ABSENT, FakeUserPool
 
 STORE = Path(__file__).parent.parent / "examples/shared_revocations/redis_store.py"
-PATIENCE = 30.0
 
 pytestmark = pytest.mark.system
 
 
-class Server:
-    """A Redis at a Unix socket, which keeps nothing on disk."""
-
-    def __init__(self, folder: str) -> None:
-        """Start it, and wait until it takes connections."""
-        program = shutil.which("redis-server")
-        assert program is not None, "redis-server is missing"
-        socket = f"{folder}/socket"
-        command = [program, "--port", "0", "--unixsocket", socket, "--save", "", "--dir", folder]
-        self.socket = socket
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert self._process.stdout is not None
-        assert any("ready to accept connections" in line.lower() for line in self._process.stdout)
-
-    def stop(self) -> None:
-        """End it."""
-        self._process.terminate()
-        self._process.communicate(timeout=PATIENCE)
-
-
 @pytest.fixture
-def server() -> Iterator[Server]:
-    """Return a Redis that is empty."""
-    # The path of a socket must be short.
-    with TemporaryDirectory() as folder:
-        server = Server(folder)
-        yield server
-        server.stop()
-
-
-@pytest.fixture
-def client(server: Server) -> Iterator[redis.Redis]:
+def client(redis_server: RedisServer) -> Iterator[redis.Redis]:
     """Return a client for threads."""
-    with redis.Redis(unix_socket_path=server.socket) as client:
+    with redis.Redis(unix_socket_path=redis_server.socket) as client:
         yield client
 
 
 @pytest.fixture
-def aclient(server: Server) -> redis.asyncio.Redis:
+def aclient(redis_server: RedisServer) -> redis.asyncio.Redis:
     """Return a client for one event loop."""
-    return redis.asyncio.Redis(unix_socket_path=server.socket)
+    return redis.asyncio.Redis(unix_socket_path=redis_server.socket)
 
 
 def store_of(client: redis.Redis, aclient: redis.asyncio.Redis) -> Any:
@@ -123,12 +90,12 @@ def test_what_one_process_revokes_all_refuse(
 
 
 def test_redis_that_is_gone_lets_nobody_in(
-    server: Server, client: redis.Redis, aclient: redis.asyncio.Redis, pool: FakeUserPool
+    redis_server: RedisServer, client: redis.Redis, aclient: redis.asyncio.Redis, pool: FakeUserPool
 ) -> None:
     """Not even whose token was good a moment ago; 503 says that it may be good again."""
     verifier = pool.verifier(revocations=store_of(client, aclient))
     token = pool.access_token()
     assert verdict(verifier, token) == "jane"
-    server.stop()
+    redis_server.stop()
     assert verdict(verifier, token) is Reason.REVOCATIONS_UNAVAILABLE
     assert asyncio.run(averdict(verifier, token)) is Reason.REVOCATIONS_UNAVAILABLE

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from ..errors import UnavailableError, UnknownKeyError
-from ..forksafe import ForkSafe, fork_waits_for_this_thread
+from ..forksafe import ForkSafe, fork_gate
 from .fetch import Fetch, FetchError
 from .freshness import Held, RefreshSchedule, Step, decide, failed, nothing_held, succeeded, try_spent
 from .keyset import InvalidKeySetError, Key, KeySet, load_parser
@@ -227,7 +227,7 @@ class RemoteKeys(ForkSafe):
 
     def _run(self, ticket: _Ticket, uris: list[str]) -> None:
         """Fetch and publish; the body of the fetch's thread."""
-        fork_waits_for_this_thread()
+        fork_gate.enter()
         keys: KeySet | None = None
         failures: list[FetchError] = []
         try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -122,3 +124,15 @@ async def averdict(verifier: Verifier, token: str) -> Principal | Reason:
         return await verifier.averify(token)
     except RefusalError as error:
         return error.reason
+
+
+def environment(pool: FakeUserPool, jwks_uri: str) -> dict[str, str]:
+    """Return the environment of a process whose verifier is made from it."""
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "COGNITO_USER_POOL_ID": pool.user_pool_id,
+        "COGNITO_CLIENT_ID": pool.client_id,
+        "COGNITO_JWKS_URI": jwks_uri,
+        "COGNITO_ALLOW_INSECURE_HTTP": "true",
+    }

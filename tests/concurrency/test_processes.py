@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import cycle
 from queue import Queue
-from threading import Event, Thread, current_thread
+from threading import Barrier, Event, Thread, current_thread
 from types import FrameType, SimpleNamespace
 from typing import Any
 
@@ -24,7 +24,7 @@ from cognito_guard.forksafe import ForkSafe
 from cognito_guard.keys.remote import RemoteKeys
 from cognito_guard.testing import FakeClock, FakeUserPool, FakeUserPoolServer, Fault, FaultyJWKSServer
 
-from . import FOR_EVER, PATIENCE, fetches_ended, in_threads
+from . import FOR_EVER, PATIENCE, environment, fetches_ended, in_threads
 from .forks import in_child, needs_fork
 
 LOOPBACK = "127.0.0.1"
@@ -142,9 +142,12 @@ def test_processes_forked_under_load_are_not_stuck(pool: FakeUserPool, counted: 
         fetch=counted, schedule=RefreshSchedule(fresh_for=0.0, deadline=FOR_EVER), token_cache_size=2
     )
     tokens = [pool.access_token() for _ in range(4)]
-    done = Event()
+    done, all_verify = Event(), Barrier(5)
 
     def load() -> int:
+        # An application's own threads are its own affair, and OpenSSL holds a lock while it serves one first.
+        assert verifier.verify(token).username == "jane"
+        all_verify.wait(PATIENCE)
         for verified, loaded in enumerate(cycle(tokens)):
             if done.is_set():
                 return verified
@@ -152,6 +155,7 @@ def test_processes_forked_under_load_are_not_stuck(pool: FakeUserPool, counted: 
         raise AssertionError
 
     threads = in_threads(4, load)
+    all_verify.wait(PATIENCE)
     try:
         for _ in range(15):
             assert in_child(lambda: all(verifier.verify(one).username == "jane" for one in (*tokens, token)))
@@ -192,9 +196,42 @@ def test_fork_waits_until_the_system_has_taken_the_thread_down(monkeypatch: pyte
         gate.set()
 
     monkeypatch.setattr(forksafe, "time", SimpleNamespace(monotonic=lambda: 0.0, sleep=look))
-    monkeypatch.setattr(forksafe, "_waited_for", [(forgotten, living.native_id)])
+    inside = forksafe._Fetching(forgotten, living.native_id or 0)  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(forksafe.fork_gate, "_inside", [inside])
     assert in_child(lambda: True)
     assert not living.is_alive()
+
+
+@needs_fork
+def test_fetch_that_comes_during_a_fork_waits_for_its_end(pool: FakeUserPool, token: str) -> None:
+    """So that none begins between the last look and the fork."""
+    order: list[str] = []
+
+    def fetch(uri: str, timeout: float, /) -> bytes:
+        order.append("fetch")
+        return pool.fetch(uri, timeout)
+
+    verifier = pool.verifier(fetch=fetch)
+    forksafe.fork_gate.close()
+    [verified] = in_threads(1, lambda: verifier.verify(token))
+    for _ in range(100):
+        pool.access_token()
+    order.append("forked")
+    forksafe.fork_gate.open()
+    assert verified.result(PATIENCE).username == "jane"
+    assert order == ["forked", "fetch"]
+
+
+@needs_fork
+def test_fork_in_the_middle_of_a_fork_is_not_stuck(pool: FakeUserPool, token: str) -> None:
+    """A signal's handler may fork, and so may another thread: that one waits for a second at most."""
+    verifier = pool.verifier()
+    forksafe.fork_gate.close()
+    assert in_child(lambda: verifier.verify(token).username == "jane")
+    [other] = in_threads(1, lambda: in_child(lambda: verifier.verify(token).username == "jane"))
+    assert other.result(PATIENCE)
+    forksafe.fork_gate.open()
+    assert verifier.verify(token).username == "jane"
 
 
 def by_issuer(pool: FakeUserPool) -> Verifier:
@@ -272,18 +309,6 @@ def served() -> Iterator[tuple[FakeUserPool, FakeUserPoolServer]]:
     pool = FakeUserPool()
     with pool.serve() as server:
         yield pool, server
-
-
-def environment(pool: FakeUserPool, jwks_uri: str) -> dict[str, str]:
-    """Return the environment of a process whose verifier is made from it."""
-    return {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(sys.path),
-        "COGNITO_USER_POOL_ID": pool.user_pool_id,
-        "COGNITO_CLIENT_ID": pool.client_id,
-        "COGNITO_JWKS_URI": jwks_uri,
-        "COGNITO_ALLOW_INSECURE_HTTP": "true",
-    }
 
 
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
