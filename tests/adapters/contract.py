@@ -75,15 +75,19 @@ def ask_asgi(app: ASGIApp, method: str, path: str, headers: RawHeaders) -> Answe
     incoming = iter([{"type": "http.request", "body": b"", "more_body": False}])
     sent: list[Message] = []
 
+    answered = asyncio.Event()
+
     async def receive() -> Message:
         for message in incoming:
             return message
-        # The client waits for its answer.
-        await asyncio.Event().wait()
-        raise AssertionError
+        # The client waits for its answer, and goes.
+        await answered.wait()
+        return {"type": "http.disconnect"}
 
     async def send(message: Message) -> None:
         sent.append(message)
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            answered.set()
 
     async def serve() -> None:
         await app(scope, receive, send)
