@@ -291,7 +291,11 @@ class World:
         self._tokens.append(self._pool.access_token(username=f"user{len(self._tokens)}", **options))
 
     def next(self, verifier: CognitoVerifier, document: Mapping[str, Any], seconds: float = 0.0) -> None:
-        """Publish these keys, let time go by, and let the verifier refresh."""
+        """
+        Publish these keys or let time go by, and let the verifier refresh.
+
+        Not both: new keys before the time has gone by would be a phase of its own.
+        """
         now = self._clock() + seconds
         plain = self._pool.verifier(jwks=document, clock=lambda: now, token_cache_size=0)
         self.verdicts.append({token: outcome(verdict(plain, token)) for token in self._tokens})
@@ -351,6 +355,7 @@ def test_crowded_cache_answers_as_none_would(
             go_on(pool.jwks)
             go_on({"keys": [{**pool.access_key.jwk(), "kid": kid}]})
             go_on(before)
+            go_on(pool.jwks)
             go_on(pool.jwks, seconds=100)
             pool.withdraw()
             go_on(pool.jwks)
