@@ -32,6 +32,7 @@ DAY = 24 * 60 * 60
 LEEWAY = 300
 ROTATION = 60
 SWEEP = 60
+KEPT_FOR = DAY + ROTATION + 2 * LEEWAY
 GET = ("transactions/get",)
 
 
@@ -477,6 +478,46 @@ def test_forked_process_goes_on_with_what_is_revoked() -> None:
     with revocations._lock:  # pyright: ignore[reportPrivateUsage]
         assert in_child(check)
     assert len(revocations) == 1
+
+
+def test_word_for_the_future_is_at_most_a_day_ahead() -> None:
+    """To the second, and not beyond."""
+    revocations = RevocationList(clock=FakeClock(1000.0), timer=FakeClock())
+    revocations.revoke_pool("eu-west-1_A", issued_until=1000.0 + DAY)
+    with pytest.raises(ConfigurationError, match="at most a day ahead"):
+        revocations.revoke_pool("eu-west-1_A", issued_until=math.nextafter(1000.0 + DAY, math.inf))
+
+
+@pytest.mark.parametrize("is_timer_slow", [pytest.param(True, id="timer"), pytest.param(False, id="clock")])
+def test_entry_is_kept_as_long_as_either_time_says(is_timer_slow: bool) -> None:
+    """From the moment up to which it revokes; the other time may have been set forward."""
+    slow, fast = FakeClock(1000.0), FakeClock(1000.0)
+    clock, timer = (fast, slow) if is_timer_slow else (slow, fast)
+    revocations = RevocationList(clock=clock, timer=timer)
+    revocations.revoke_pool("eu-west-1_A", issued_until=1000.0 + DAY)
+    fast.tick(10 * DAY)
+    slow.tick(DAY + KEPT_FOR - 1)
+    revocations.revoke_pool("eu-west-1_B")
+    assert len(revocations) == 2
+    slow.tick(1 + SWEEP)
+    fast.tick(SWEEP)
+    revocations.revoke_pool("eu-west-1_B")
+    assert len(revocations) == 1
+
+
+def test_list_is_searched_for_what_is_over_once_a_minute() -> None:
+    """That looks at every entry."""
+    clock = FakeClock(1000.0)
+    revocations = RevocationList(clock=clock, timer=clock)
+    revocations.revoke_pool("eu-west-1_A")
+    clock.tick(KEPT_FOR - 1)
+    revocations.revoke_pool("eu-west-1_B")
+    clock.tick(SWEEP - 1)
+    revocations.revoke_pool("eu-west-1_C")
+    assert len(revocations) == 3
+    clock.tick(1)
+    revocations.revoke_pool("eu-west-1_C")
+    assert len(revocations) == 2
 
 
 KINDS = ("revoke_token", "revoke_session", "revoke_user", "revoke_client", "revoke_pool")
