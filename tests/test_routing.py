@@ -682,3 +682,19 @@ def test_keys_of_the_tokens_own_pool_are_refreshed_first(
     assert set(asked) == {shop.user_pool_id}
     assert call(verifier, "verify", other).username == "jane"
     assert staff.user_pool_id in asked
+    clock.tick(5 * 60 * 60)
+    with pytest.raises(UnavailableError):
+        call(verifier, "verify", other)
+
+
+@pytest.mark.parametrize("join", [CognitoVerifier.any_of, tenants_of], ids=["any of", "by issuer"])
+def test_keys_that_are_due_serve_meanwhile(
+    call: Call, shop: FakeUserPool, clock: FakeClock, join: Callable[..., Routed]
+) -> None:
+    """Unless told otherwise, nobody waits for a refresh."""
+    verifier = join(shop.verifier(timer=clock))
+    token = shop.access_token()
+    call(verifier, "verify", token)
+    shop.rotate(publish_old=False)
+    clock.tick(601)
+    assert call(verifier, "verify", token).username == "jane"
