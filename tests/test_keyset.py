@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import sys
 import traceback
 from base64 import urlsafe_b64decode
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cognito_guard.errors import InvalidSignatureError, Reason
-from cognito_guard.keys.keyset import InvalidKeySetError, Key, KeySet, RSAAlgorithmName
+from cognito_guard.keys.keyset import InvalidKeySetError, Key, KeySet, RSAAlgorithmName, load_parser
 from cognito_guard.testing import ABSENT, FakeUserPool
 from cognito_guard.testing.keys import SigningKey, base64url
 
@@ -381,3 +382,9 @@ def test_published_keys_of_a_user_pool_are_all_usable() -> None:
     assert len(keys.by_kid) == 4
     assert keys.skipped == 0
     assert SigningKey.draw().kid not in keys.by_kid
+
+
+def test_parser_is_loaded_when_told_to() -> None:
+    """Before any thread reads a key set; that none loads anything itself is for the tests of processes to see."""
+    load_parser()
+    assert "jwt.algorithms" in sys.modules
