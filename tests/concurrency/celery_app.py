@@ -17,12 +17,13 @@ from typing import Any
 
 from celery import Celery  # pyright: ignore[reportMissingTypeStubs]
 
-from cognito_guard import CognitoVerifier, RefusalError
+from cognito_guard import CognitoVerifier, RefreshSchedule, RefusalError
 
 from . import PATIENCE
 
 app: Any = Celery("who", broker=os.environ["CELERY_URL"], backend=os.environ["CELERY_URL"])
-verifier = CognitoVerifier.from_env()
+# However busy the machine is.
+verifier = CognitoVerifier.from_env(schedule=RefreshSchedule(deadline=PATIENCE))
 verifier.prefetch()
 
 

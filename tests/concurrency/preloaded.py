@@ -10,8 +10,10 @@ import os
 from collections.abc import Iterable
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-from cognito_guard import CognitoVerifier
+from cognito_guard import CognitoVerifier, RefreshSchedule
 from cognito_guard.wsgi import PRINCIPAL_KEY, CognitoMiddleware
+
+from . import PATIENCE
 
 
 def who(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -21,7 +23,8 @@ def who(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[byt
     return [body]
 
 
-verifier = CognitoVerifier.from_env()
+# However busy the machine is.
+verifier = CognitoVerifier.from_env(schedule=RefreshSchedule(deadline=PATIENCE))
 if "PREFETCH" in os.environ:
     verifier.prefetch()
 app = CognitoMiddleware(who, verifier)

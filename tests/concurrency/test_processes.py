@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import cycle
 from queue import Queue
-from threading import Barrier, Event, Thread, current_thread
+from threading import Barrier, Event, Thread, current_thread, get_native_id
 from types import FrameType, SimpleNamespace
 from typing import Any
 
@@ -29,6 +29,7 @@ from .forks import in_child, needs_fork
 
 LOOPBACK = "127.0.0.1"
 SCHEDULE = RefreshSchedule(deadline=FOR_EVER)
+only_linux_tells = pytest.mark.skipif(sys.platform != "linux", reason="whether the system still has a thread")
 
 
 class CountedFetch:
@@ -129,7 +130,7 @@ def test_process_forked_by_a_task_makes_its_own_fetch(pool: FakeUserPool, counte
 def test_process_forked_while_a_thread_holds_the_lock_is_not_stuck(pool: FakeUserPool, counted: CountedFetch) -> None:
     """The thread that held it does not exist in the child, and would never release it."""
     kid = pool.access_key.kid
-    source = RemoteKeys({"issuer": "uri"}, schedule=RefreshSchedule(), fetch=counted)
+    source = RemoteKeys({"issuer": "uri"}, schedule=SCHEDULE, fetch=counted)
     with source._lock:  # pyright: ignore[reportPrivateUsage]
         assert in_child(lambda: source.get("issuer", kid).kid == kid)
     assert source.get("issuer", kid).kid == kid
@@ -164,9 +165,20 @@ def test_processes_forked_under_load_are_not_stuck(pool: FakeUserPool, counted: 
     assert all(thread.result(PATIENCE) > 0 for thread in threads)
 
 
+def tells_nothing(_: str) -> bool:
+    """Be a system on which no thread can be looked up."""
+    return False
+
+
 @needs_fork
-def test_fork_waits_for_a_fetch_that_is_about_to_end(pool: FakeUserPool, token: str) -> None:
+@pytest.mark.parametrize("system_tells", [True, False])
+def test_fork_waits_for_a_fetch_that_is_about_to_end(
+    pool: FakeUserPool, token: str, monkeypatch: pytest.MonkeyPatch, system_tells: bool
+) -> None:
     """Whatever locks it holds in libraries that we do not know: whoever forks does so between two fetches."""
+    monkeypatch.setattr(forksafe, "FORK_WAITS", FOR_EVER)
+    if not system_tells:
+        monkeypatch.setattr(os.path, "exists", tells_nothing)
     begun: Queue[Thread] = Queue()
 
     def fetch(uri: str, timeout: float, /) -> bytes:
@@ -175,7 +187,7 @@ def test_fork_waits_for_a_fetch_that_is_about_to_end(pool: FakeUserPool, token: 
             pool.access_token()
         return pool.fetch(uri, timeout)
 
-    verifier = pool.verifier(fetch=fetch)
+    verifier = pool.verifier(fetch=fetch, schedule=SCHEDULE)
     [verified] = in_threads(1, lambda: verifier.verify(token))
     thread = begun.get(timeout=PATIENCE)
     assert in_child(lambda: True)
@@ -184,7 +196,7 @@ def test_fork_waits_for_a_fetch_that_is_about_to_end(pool: FakeUserPool, token: 
 
 
 @needs_fork
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+@only_linux_tells
 def test_fork_waits_until_the_system_has_taken_the_thread_down(monkeypatch: pytest.MonkeyPatch) -> None:
     """That is after Python has forgotten it, and OpenSSL holds a lock meanwhile: one fork in a hundred was stuck."""
     forgotten, living, gate = Thread(), Thread(target=lambda: gate.wait(PATIENCE)), Event()
@@ -202,6 +214,34 @@ def test_fork_waits_until_the_system_has_taken_the_thread_down(monkeypatch: pyte
     assert not living.is_alive()
 
 
+@only_linux_tells
+def test_threads_that_are_gone_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not those that the system still has, though Python has forgotten them; a process that never forks keeps few."""
+    forgotten = Thread()
+    forgotten.start()
+    forgotten.join()
+    gone, dying = (
+        forksafe._Fetching(forgotten, native_id)  # pyright: ignore[reportPrivateUsage]
+        for native_id in (0, get_native_id())
+    )
+    monkeypatch.setattr(forksafe.fork_gate, "_inside", [gone, dying])
+    entered = Thread(target=forksafe.fork_gate.enter)
+    entered.start()
+    entered.join()
+    inside = forksafe.fork_gate._inside  # pyright: ignore[reportPrivateUsage]
+    assert [fetching.thread for fetching in inside] == [forgotten, entered]
+
+
+@contextmanager
+def forking() -> Generator[None]:
+    """Be in the middle of a fork."""
+    forksafe.fork_gate.close()
+    try:
+        yield
+    finally:
+        forksafe.fork_gate.open()
+
+
 @needs_fork
 def test_fetch_that_comes_during_a_fork_waits_for_its_end(pool: FakeUserPool, token: str) -> None:
     """So that none begins between the last look and the fork."""
@@ -211,13 +251,12 @@ def test_fetch_that_comes_during_a_fork_waits_for_its_end(pool: FakeUserPool, to
         order.append("fetch")
         return pool.fetch(uri, timeout)
 
-    verifier = pool.verifier(fetch=fetch)
-    forksafe.fork_gate.close()
-    [verified] = in_threads(1, lambda: verifier.verify(token))
-    for _ in range(100):
-        pool.access_token()
-    order.append("forked")
-    forksafe.fork_gate.open()
+    verifier = pool.verifier(fetch=fetch, schedule=SCHEDULE)
+    with forking():
+        [verified] = in_threads(1, lambda: verifier.verify(token))
+        for _ in range(100):
+            pool.access_token()
+        order.append("forked")
     assert verified.result(PATIENCE).username == "jane"
     assert order == ["forked", "fetch"]
 
@@ -225,12 +264,11 @@ def test_fetch_that_comes_during_a_fork_waits_for_its_end(pool: FakeUserPool, to
 @needs_fork
 def test_fork_in_the_middle_of_a_fork_is_not_stuck(pool: FakeUserPool, token: str) -> None:
     """A signal's handler may fork, and so may another thread: that one waits for a second at most."""
-    verifier = pool.verifier()
-    forksafe.fork_gate.close()
-    assert in_child(lambda: verifier.verify(token).username == "jane")
-    [other] = in_threads(1, lambda: in_child(lambda: verifier.verify(token).username == "jane"))
-    assert other.result(PATIENCE)
-    forksafe.fork_gate.open()
+    verifier = pool.verifier(schedule=SCHEDULE)
+    with forking():
+        assert in_child(lambda: verifier.verify(token).username == "jane")
+        [other] = in_threads(1, lambda: in_child(lambda: verifier.verify(token).username == "jane"))
+        assert other.result(PATIENCE)
     assert verifier.verify(token).username == "jane"
 
 
@@ -386,7 +424,7 @@ def test_preloaded_application_is_served_by_each_forked_worker(
 
 PROGRAM = """
 import asyncio, atexit, sys, threading
-from cognito_guard import CognitoVerifier, RefreshSchedule, UnavailableError, Verifier, forksafe
+from cognito_guard import CognitoVerifier, RefreshSchedule, UnavailableError, Verifier
 
 def verify():
     verifier.verify(sys.argv[1])
